@@ -1,0 +1,1 @@
+"""The composition root: settings, URLs, processes. Imports every app, imported by none."""

@@ -1,0 +1,31 @@
+"""Celery's settings, safe for a broker that may forget everything."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from kombu import Queue
+
+broker_url = settings.REDIS_URL
+broker_transport_options = {
+    "global_keyprefix": f"{settings.REDIS_PREFIX}:",
+    "visibility_timeout": 3600,
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+    "retry_policy": {"max_retries": 0},
+}
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+task_publish_retry = False
+task_default_queue = "runs"
+task_queues = [Queue("runs")]
+task_ignore_result = True
+task_acks_late = False
+task_serializer = "json"
+accept_content = ["json"]
+worker_prefetch_multiplier = 1
+worker_hijack_root_logger = False
+worker_send_task_events = True
+task_send_sent_event = False
+worker_cancel_long_running_tasks_on_connection_loss = False
+result_backend = settings.CELERY_RESULT_BACKEND
+timezone = "UTC"

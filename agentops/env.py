@@ -1,0 +1,75 @@
+"""Typed readers of the environment. A value that cannot be used stops the start, by name."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE = {"1", "true", "yes", "on"}
+FALSE = {"", "0", "false", "no", "off"}
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default)
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    """Read a yes or no.
+
+    Raises:
+        ImproperlyConfigured: the value is neither.
+    """
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    if raw.lower() in TRUE:
+        return True
+    if raw.lower() in FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name}={raw!r} must be 1 or 0")
+
+
+def number(name: str, default: float, *, least: float = 0) -> float:
+    """Read a number not below `least`.
+
+    Raises:
+        ImproperlyConfigured: it is no number, or too small.
+    """
+    raw = os.environ.get(name, "")
+    try:
+        value = float(raw) if raw else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name}={raw!r} must be a number") from None
+    if value < least:
+        raise ImproperlyConfigured(f"{name}={raw!r} must be at least {least:g}")
+    return value
+
+
+def words(name: str, default: str = "") -> list[str]:
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def database(name: str, url: str) -> dict[str, object]:
+    """Turn a `postgres://user:password@host:port/name` URL into Django's settings.
+
+    Raises:
+        ImproperlyConfigured: the URL is absent or not PostgreSQL's.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"} or not parts.path.strip("/"):
+        raise ImproperlyConfigured(
+            f"{name} must be a URL like postgresql://user:password@host:5432/agentops; "
+            "`make up` starts a PostgreSQL of its own and sets it"
+        )
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.strip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(query.pop("host", parts.hostname or "")),
+        "PORT": str(parts.port or ""),
+        "OPTIONS": {key: unquote(value) for key, value in query.items()},
+    }

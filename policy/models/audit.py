@@ -1,0 +1,24 @@
+"""The audit log: who did what, written in the transaction that did it. Append-only."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from policy.models.base import TenantRow
+
+
+class AuditEvent(TenantRow):
+    """One fact. The database refuses to change or remove it."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(db_default=models.functions.Now())
+    actor = models.CharField(max_length=200)
+    action = models.CharField(max_length=100)
+    subject = models.CharField(max_length=300)
+    detail = models.JSONField(default=dict)
+
+    class Meta(TenantRow.Meta):
+        indexes = [models.Index(fields=["tenant", "subject"], name="audit_by_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject}"

@@ -1,0 +1,1 @@
+"""Runs: durable execution of agents, super-step by super-step."""

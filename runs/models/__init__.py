@@ -1,0 +1,15 @@
+"""The rows of runs. Only `store`, `operations` and `queries` may name them."""
+
+from runs.models.agents import Agent, AgentVersion
+from runs.models.runs import Checkpoint, Effect, OutboxMessage, Run, RunEvent, Task
+
+__all__ = [
+    "Agent",
+    "AgentVersion",
+    "Checkpoint",
+    "Effect",
+    "OutboxMessage",
+    "Run",
+    "RunEvent",
+    "Task",
+]

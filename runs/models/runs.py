@@ -1,0 +1,220 @@
+"""A run's rows: the run, its checkpoints, tasks, effects, events and unsent messages.
+
+Lifecycle columns are written by the SQL functions of `runs/sql` only, each guarded by
+the lease's fencing token. Big values stay out of the run row, because it is rewritten
+at every super-step: the input is checkpoint 0's.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from policy.models.base import TenantRow
+from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.models.agents import AgentVersion
+
+FINAL_STATES = sorted(FINAL)
+
+
+class Run(TenantRow):
+    """One durable execution of an agent version."""
+
+    id = models.UUIDField(primary_key=True)
+    agent_version = models.ForeignKey(AgentVersion, on_delete=models.PROTECT, related_name="+")
+    agent_name = models.CharField(max_length=200)
+    principal_id = models.UUIDField(null=True)
+    started_by = models.CharField(max_length=200, blank=True)
+    state = models.CharField(max_length=12, default=RunState.QUEUED)
+    reason = models.CharField(max_length=20, blank=True, default="")
+    super_step = models.IntegerField(default=0)
+    open_tasks = models.IntegerField(default=0)
+    wakeups = models.IntegerField(default=0)
+    crashes = models.SmallIntegerField(default=0)
+    event_seq = models.BigIntegerField(default=0)
+    fencing_token = models.BigIntegerField(default=0)
+    worker = models.CharField(max_length=100, null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)
+    nudged_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    budget_ids = ArrayField(models.UUIDField(), default=list)
+    metadata = models.JSONField(default=dict)
+    output = models.JSONField(null=True)
+    error_class = models.CharField(max_length=30, blank=True, default="")
+    error_detail = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta(TenantRow.Meta):
+        constraints = [
+            models.CheckConstraint(
+                name="run_state_is_known", condition=Q(state__in=[s.value for s in RunState])
+            ),
+            models.CheckConstraint(
+                name="run_reason_is_known", condition=Q(reason__in=[r.value for r in Reason])
+            ),
+            models.CheckConstraint(
+                name="run_finished_iff_final",
+                condition=Q(state__in=FINAL_STATES, finished_at__isnull=False)
+                | (~Q(state__in=FINAL_STATES) & Q(finished_at__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="run_held_back_has_reason",
+                condition=Q(state__in=sorted(HELD_BACK)) & ~Q(reason="")
+                | (~Q(state__in=sorted(HELD_BACK)) & Q(reason="")),
+            ),
+            models.CheckConstraint(
+                name="run_lease_only_while_running",
+                condition=Q(state=RunState.RUNNING) | Q(lease_expires_at__isnull=True),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "created_at", "id"], name="run_by_age"),
+            models.Index(
+                fields=["state"], name="run_live", condition=~Q(state__in=FINAL_STATES)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_name} {self.id}"
+
+
+class HotRow(TenantRow):
+    """A row that only the SQL functions insert, after they locked its run.
+
+    The foreign keys are declared for readers but not checked again at every insert:
+    the lock on the run row in the same statement says more than they would.
+    """
+
+    tenant = models.ForeignKey(
+        "policy.Tenant",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
+    run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
+
+    class Meta(TenantRow.Meta):
+        abstract = True
+
+
+class Checkpoint(HotRow):
+    """A run's whole state after a super-step, as what changed in it. Append-only.
+
+    `head` is the checkpoint without values: channel versions, log lengths, next tasks.
+    `writes` holds the channels that this super-step wrote, and only those.
+    """
+
+    pk = models.CompositePrimaryKey("run_id", "super_step")
+    super_step = models.IntegerField()
+    fencing_token = models.BigIntegerField()
+    head = models.JSONField()
+    writes = models.JSONField()
+    at = models.DateTimeField(db_default=models.functions.Now())
+
+
+class Task(HotRow):
+    """A task of a super-step that could not be finished in one go with its run.
+
+    Fanned-out tasks have their own lease and token; a lone task has a row only when it
+    is held, delayed or tried again.
+    """
+
+    pk = models.CompositePrimaryKey("run_id", "super_step", "task")
+    super_step = models.IntegerField()
+    task = models.CharField(max_length=200)
+    state = models.CharField(max_length=12)
+    fencing_token = models.BigIntegerField(default=0)
+    worker = models.CharField(max_length=100, null=True)
+    lease_expires_at = models.DateTimeField(null=True)
+    nudged_at = models.DateTimeField(null=True)
+    crashes = models.SmallIntegerField(default=0)
+    result = models.JSONField(null=True)
+
+    class Meta(HotRow.Meta):
+        constraints = [
+            models.CheckConstraint(
+                name="task_state_is_known",
+                condition=Q(state__in=["pending", "running", "settled"]),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["state"], name="task_live", condition=~Q(state="settled")
+            ),
+        ]
+
+
+class Effect(HotRow):
+    """The ledger: one model or tool call, under a key derived from its place in the run.
+
+    Written as claimed before the call is sent, as done or failed after it.
+    """
+
+    pk = models.CompositePrimaryKey("run_id", "super_step", "task", "ordinal")
+    super_step = models.IntegerField()
+    task = models.CharField(max_length=200)
+    ordinal = models.IntegerField()
+    kind = models.CharField(max_length=10)
+    name = models.CharField(max_length=200)
+    version = models.CharField(max_length=100, blank=True)
+    effect = models.CharField(max_length=12)
+    digest = models.CharField(max_length=64)
+    request = models.JSONField()
+    state = models.CharField(max_length=12)
+    attempt = models.SmallIntegerField(default=1)
+    attempts = models.JSONField(default=list)
+    fencing_token = models.BigIntegerField()
+    decision = models.JSONField(default=dict)
+    approval_id = models.UUIDField(null=True)
+    outcome = models.JSONField(null=True)
+    error_class = models.CharField(max_length=30, blank=True, default="")
+    reserved_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    reserved_tokens = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    price_version = models.CharField(max_length=60, blank=True, default="")
+    claimed_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta(HotRow.Meta):
+        constraints = [
+            models.CheckConstraint(
+                name="effect_state_is_known",
+                condition=Q(
+                    state__in=["claimed", "held", "retrying", "unknown", "done", "failed"]
+                ),
+            ),
+            models.CheckConstraint(
+                name="effect_finished_iff_done_or_failed",
+                condition=Q(state__in=["done", "failed"], finished_at__isnull=False)
+                | (~Q(state__in=["done", "failed"]) & Q(finished_at__isnull=True)),
+            ),
+        ]
+
+
+class RunEvent(HotRow):
+    """What happened to a run, in one gap-free sequence."""
+
+    pk = models.CompositePrimaryKey("run_id", "seq")
+    seq = models.BigIntegerField()
+    type = models.CharField(max_length=60)
+    data = models.JSONField()
+    at = models.DateTimeField(db_default=models.functions.Now())
+
+
+class OutboxMessage(HotRow):
+    """A nudge that leaves only if its transaction does. Sent at least once, then removed."""
+
+    id = models.BigAutoField(primary_key=True)
+    super_step = models.IntegerField(null=True)
+    task = models.CharField(max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(db_default=models.functions.Now())

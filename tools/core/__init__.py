@@ -1,0 +1,1 @@
+"""Pure values of tools: what a tool is. No Django, no clock."""

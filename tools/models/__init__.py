@@ -1,0 +1,56 @@
+"""The rows of tools: remote servers, and the tools they were found to have."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from policy.core.decide import EffectClass, Risk
+from policy.models.base import TenantRow
+
+
+class ToolServer(TenantRow):
+    """A remote server that speaks MCP over streamable HTTP. Its token is stored encrypted."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=100)
+    url = models.CharField(max_length=500)
+    secret = models.BinaryField(default=b"", editable=False)
+
+    class Meta(TenantRow.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="tool_server_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RemoteTool(TenantRow):
+    """A tool of a server. What the server says of itself is a hint; the class here counts."""
+
+    id = models.UUIDField(primary_key=True)
+    server = models.ForeignKey(ToolServer, on_delete=models.PROTECT, related_name="tools")
+    name = models.CharField(max_length=200)
+    remote_name = models.CharField(max_length=200)
+    version = models.CharField(max_length=64, help_text="Digest of what the server declares.")
+    description = models.TextField(blank=True)
+    input_schema = models.JSONField()
+    output_schema = models.JSONField(null=True, blank=True)
+    effect = models.CharField(
+        max_length=20,
+        choices=[(e.value, e.value) for e in EffectClass],
+        default=EffectClass.ONCE.value,
+    )
+    risk = models.CharField(
+        max_length=20, choices=[(r.value, r.value) for r in Risk], default=Risk.MEDIUM.value
+    )
+    timeout_seconds = models.FloatField(default=30)
+    enabled = models.BooleanField(default=True)
+
+    class Meta(TenantRow.Meta):
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="remote_tool_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

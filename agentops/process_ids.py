@@ -67,8 +67,8 @@ def working_in(folder: Path, *, program: str) -> Iterator[ProcessId]:
     """
     for entry in PROC.glob("[0-9]*"):
         try:
-            here = Path(os.readlink(entry / "cwd")) == folder
-            same = Path(os.readlink(entry / "exe")).name.split(" ")[0] == program
+            here = (entry / "cwd").readlink() == folder
+            same = (entry / "exe").readlink().name.split(" ")[0] == program
         except OSError:
             continue
         process = identify(int(entry.name)) if here and same else None

@@ -282,9 +282,7 @@ def end_leftovers(run: Path, *, grace: float = 5.0) -> list[str]:
     environment, so that a reused pid is never ended.
     """
     ended = [
-        name
-        for name, who, first in recorded(run)
-        if process_ids.end(who, first=first, grace=grace)
+        name for name, who, first in recorded(run) if process_ids.end(who, first=first, grace=grace)
     ]
     for who in process_ids.carrying(MARK, str(run.resolve())):
         process_ids.end(who, first=signal.SIGKILL, grace=grace)

@@ -54,9 +54,9 @@ def home_of(state: Path) -> Home:
     if account is None:
         return Home(_made(inside, PRIVATE), None)
     outside = _outside(state)
-    if not (outside / "postgres").exists() and _reaches(_made(inside, OPEN_TO_PASS), account):
+    if outside is None and _reaches(_made(inside, OPEN_TO_PASS), account):
         return Home(inside, account)
-    _made(outside, OPEN_TO_PASS)
+    outside = _made(outside or shared_folder() / _key(state), OPEN_TO_PASS)
     (inside / "elsewhere.txt").write_text(
         f"The servers run as user {account.uid}, who cannot reach this folder.\n"
         f"Their data: {outside}\n",
@@ -110,11 +110,12 @@ def shared_folder() -> Path:
     )
 
 
-def _outside(state: Path) -> Path:
+def _outside(state: Path) -> Path | None:
+    """Find data that an earlier start put elsewhere."""
     for folder in SHARED_FOLDERS:
         if (folder / _key(state) / "postgres").exists():
             return folder / _key(state)
-    return shared_folder() / _key(state)
+    return None
 
 
 def _key(state: Path) -> str:

@@ -61,7 +61,8 @@ def _runnable(package: Path, program: str, account: Account | None, *, beside: s
     copy = _copy(package, beside)
     if not _runs(copy / program, account):
         raise ServerUnavailable(
-            f"user {account.uid} cannot run {copy / program}: is it on a file system mounted noexec?"
+            f"user {account.uid} cannot run {copy / program}; "
+            "is it on a file system mounted noexec?"
         )
     return copy
 

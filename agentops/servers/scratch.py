@@ -1,0 +1,169 @@
+"""Servers for commands that measure or prove, and for tests: nothing of them is left behind.
+
+Where servers are given, a command gets a database of its own on them, with a random name and a
+Redis prefix to match. With a kept folder the name is recorded in it and the database stays, so
+that the same command goes on after everything was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import redis
+from psycopg import sql
+
+from agentops.servers import given
+from agentops.servers.accounts import remove_home
+from agentops.servers.errors import ServerUnavailable
+from agentops.servers.running import Servers, open_state, running
+
+NAME_FILE: Final = "database-name.txt"
+SCAN: Final = 500
+
+
+@contextlib.contextmanager
+def scratch(
+    folder: Path | None = None,
+    *,
+    database_url: str | None = None,
+    redis_url: str | None = None,
+    durable: bool = True,
+) -> Iterator[tuple[Path, Servers]]:
+    """Yield a state folder and servers that nobody else uses.
+
+    Without `folder` all of it is gone at the end. With `folder` all of it stays, and the same
+    folder finds the same data again, also after a SIGKILL.
+
+    Raises:
+        StateInUse: another command runs on `folder` now.
+        ServerUnavailable: a server does not answer or cannot be started.
+    """
+    with contextlib.ExitStack() as stack:
+        state = folder or stack.enter_context(_temporary_state())
+        open_state(state)
+        name = _scratch_name(state)
+        own_url = database_url
+        if database_url:
+            own_url = stack.enter_context(_own_database(database_url, name, keep=bool(folder)))
+        servers = stack.enter_context(
+            running(state, database_url=own_url, redis_url=redis_url, durable=durable)
+        )
+        if redis_url and not folder:
+            stack.callback(forget_keys, redis_url, name)
+        yield state, replace(servers, redis_prefix=name)
+
+
+@contextlib.contextmanager
+def for_tests() -> Iterator[dict[str, str]]:
+    """Have servers for a test session, and their URLs in `os.environ`.
+
+    The first process of the session starts what the environment does not give; processes that
+    inherit its environment (pytest-xdist's workers) find the URLs there and start nothing.
+    """
+    wanted = ("DATABASE_URL", "REDIS_URL", "AGENTOPS_REDIS_PREFIX")
+    before = {name: os.environ.get(name) for name in wanted}
+    if all(before.values()):
+        yield {name: os.environ[name] for name in wanted}
+        return
+    with (
+        _temporary_state() as state,
+        running(
+            state,
+            database_url=before["DATABASE_URL"],
+            redis_url=before["REDIS_URL"],
+            durable=False,
+        ) as servers,
+    ):
+        chosen = replace(servers, redis_prefix=_scratch_name(state)).environment()
+        os.environ.update(chosen)
+        try:
+            yield chosen
+        finally:
+            _restore(before)
+
+
+def forget_keys(redis_url: str, prefix: str) -> int:
+    """Delete every Redis key that starts with `prefix`, and return how many there were."""
+    with redis.Redis.from_url(redis_url, socket_timeout=5) as client:
+        found = list(client.scan_iter(match=f"{prefix}*", count=SCAN))
+        for start in range(0, len(found), SCAN):
+            client.unlink(*found[start : start + SCAN])
+    return len(found)
+
+
+def _restore(before: dict[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _temporary_state() -> Iterator[Path]:
+    state = Path(tempfile.mkdtemp(prefix="agentops-"))
+    if os.geteuid() == 0:
+        state.chmod(0o711)
+    try:
+        yield state
+    finally:
+        remove_home(state)
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _scratch_name(state: Path) -> str:
+    """Return the random name that belongs to this state folder."""
+    file = state / NAME_FILE
+    if not file.exists():
+        new = file.with_suffix(".new")
+        new.write_text(f"agentops_scratch_{secrets.token_hex(6)}\n", encoding="utf-8")
+        new.replace(file)
+    return file.read_text(encoding="utf-8").strip()
+
+
+@contextlib.contextmanager
+def _own_database(url: str, name: str, *, keep: bool) -> Iterator[str]:
+    given.postgres_version(url)
+    _create_database(url, name)
+    try:
+        yield _with_database(url, name)
+    finally:
+        if not keep:
+            _drop_database(url, name)
+
+
+def _create_database(url: str, name: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        try:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        except psycopg.errors.DuplicateDatabase:
+            return
+        except psycopg.errors.InsufficientPrivilege:
+            role = connection.info.user
+            raise ServerUnavailable(
+                f"role {role} may not create databases, and this command needs one of its own:\n"
+                f"ALTER ROLE {role} CREATEDB CREATEROLE, or unset DATABASE_URL."
+            ) from None
+
+
+def _drop_database(url: str, name: str) -> None:
+    """Drop the database, and the application role that `migrate` made for it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "DROP ROLE IF EXISTS {}"):
+            target = f"{name}_app" if "ROLE" in statement else name
+            connection.execute(sql.SQL(statement).format(sql.Identifier(target)))
+
+
+def _with_database(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, f"/{name}", parts.query, ""))

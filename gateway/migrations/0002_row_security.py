@@ -1,0 +1,11 @@
+"""Rows of tenants are walled off by the database itself."""
+
+from django.db import migrations
+
+from policy.tenancy.security import SecureTables
+
+
+class Migration(migrations.Migration):
+    dependencies = [("gateway", "0001_initial"), ("policy", "0002_row_security")]
+
+    operations = [SecureTables("ModelEndpoint", "Model")]

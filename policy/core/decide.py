@@ -2,9 +2,9 @@
 
 A rule matches when its tool pattern, its other selectors and its condition all
 hold. Rules are asked by falling priority, then by position; the first match
-decides. A condition that cannot be evaluated counts as *not matched* for a rule
-that would allow and as *matched* for a rule that would deny or hold: whichever
-way it fails, nothing is let through that the rule's author did not mean to.
+decides. A condition that cannot be evaluated could be true or false, so the stricter
+of the two ends counts: a rule that would allow is passed over, one that would deny
+denies, and one that would hold for approval holds unless what follows it denies.
 """
 
 from __future__ import annotations
@@ -145,43 +145,50 @@ class Verdict:
 def decide(policy: Policy, request: CallRequest) -> Verdict:
     """Judge a call by the first rule that matches it; without one it is denied."""
     if not request.granted:
-        return Verdict(
-            decision=Decision.DENY,
-            rule="",
-            reason=f"{request.tool} is not granted to agent {request.agent}",
-            policy_version=policy.version,
-        )
+        reason = f"{request.tool} is not granted to agent {request.agent}"
+        return _denied(policy, reason)
+    doubtful: Verdict | None = None
     for rule in policy.rules:
-        if _matches(rule, request):
-            return Verdict(
-                decision=rule.decision,
-                rule=rule.name,
-                reason=rule.reason or f"rule {rule.name}",
-                policy_version=policy.version,
-                terms=rule.terms,
-            )
+        held = _matches(rule, request)
+        if held is True or (held is None and rule.decision is Decision.DENY):
+            return _stricter(_by_rule(policy, rule), doubtful)
+        if held is None and rule.decision is Decision.REQUIRE_APPROVAL:
+            doubtful = doubtful or _by_rule(policy, rule)
+    return _denied(policy, f"no rule allows {request.tool}: what no rule allows is denied")
+
+
+def _stricter(verdict: Verdict, doubtful: Verdict | None) -> Verdict:
+    if doubtful is None or verdict.decision is Decision.DENY:
+        return verdict
+    return doubtful
+
+
+def _by_rule(policy: Policy, rule: Rule) -> Verdict:
     return Verdict(
-        decision=Decision.DENY,
-        rule="",
-        reason=f"no rule allows {request.tool}: what no rule allows is denied",
+        decision=rule.decision,
+        rule=rule.name,
+        reason=rule.reason or f"rule {rule.name}",
         policy_version=policy.version,
+        terms=rule.terms,
     )
 
 
-def _matches(rule: Rule, request: CallRequest) -> bool:
-    return (
+def _denied(policy: Policy, reason: str) -> Verdict:
+    return Verdict(decision=Decision.DENY, rule="", reason=reason, policy_version=policy.version)
+
+
+def _matches(rule: Rule, request: CallRequest) -> bool | None:
+    """Say whether a rule is about this call; None when its condition cannot tell."""
+    if not (
         fnmatchcase(request.tool, rule.tools)
         and fnmatchcase(request.agent, rule.agents)
         and (not rule.effects or request.effect in rule.effects)
-        and (rule.condition is None or _holds(rule, rule.condition, request))
-    )
-
-
-def _holds(rule: Rule, condition: Condition, request: CallRequest) -> bool:
+    ):
+        return False
+    if rule.condition is None:
+        return True
     try:
-        held = condition(request.facts())
+        held: object = rule.condition(request.facts())
     except Exception:  # noqa: BLE001 - foreign expressions: whatever goes wrong, fail closed
-        return rule.decision is not Decision.ALLOW
-    if held is True or held is False:
-        return held
-    return rule.decision is not Decision.ALLOW
+        return None
+    return held if isinstance(held, bool) else None

@@ -4,23 +4,82 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = Any
 JsonObject: TypeAlias = Mapping[str, Any]
 
 
+DEEPEST: Final = 64
+_UNSTORABLE: Final = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
+
+
 def canonical(value: Json) -> bytes:
     """Encode with sorted keys and no spaces, as UTF-8, so that equal values give equal bytes.
+
+    Numbers are written by value: 1.0 as 1, 1e20 in full. PostgreSQL reads them so, and a
+    digest must not change because its value was stored in between.
 
     Raises:
         ValueError: the value holds NaN or an infinity, which JSON cannot name.
         TypeError: the value is not JSON.
     """
+    encoded = _encoded(value)
+    if b".0" in encoded or b"e+" in encoded:  # perhaps a whole number written as a float
+        encoded = _encoded(_by_value(value))
+    return encoded
+
+
+def _encoded(value: Json) -> bytes:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode("utf-8", "surrogatepass")
+
+
+def _by_value(value: Json) -> Json:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _by_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_by_value(item) for item in value]
+    return value
+
+
+def storable(value: Json, *, depth: int = DEEPEST) -> Json:
+    """Copy foreign JSON into a form that every part of the product can hold.
+
+    Characters that PostgreSQL cannot store (NUL, lone surrogates) become U+FFFD. What a
+    model or a tool sent goes through here once, before anybody judges or records it.
+
+    Raises:
+        ValueError: it is nested too deeply, holds NaN or an infinity, or is not JSON.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() and "\0" not in value else value.translate(_UNSTORABLE)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if depth and isinstance(value, Mapping):
+        return {storable(str(k)): storable(v, depth=depth - 1) for k, v in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return [storable(item, depth=depth - 1) for item in value]
+    raise ValueError("not a JSON value, or nested too deeply" if depth else "nested too deeply")
+
+
+def parsed(text: str | bytes) -> Json:
+    """Read JSON strictly: no NaN, no infinity, nothing too deep; the result is storable.
+
+    Raises:
+        ValueError: the text is not such JSON.
+    """
+    try:
+        return storable(json.loads(text))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def digest(*parts: Json) -> str:

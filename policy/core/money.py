@@ -18,12 +18,16 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """So much of each unit."""
+    """So much of each unit; never less than nothing."""
 
     cost: Decimal = Decimal(0)
     tokens: int = 0
     model_calls: int = 0
     tool_calls: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cost < 0 or self.tokens < 0 or self.model_calls < 0 or self.tool_calls < 0:
+            raise ValueError("an amount is never negative")
 
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(

@@ -1,7 +1,7 @@
 """The database's own wall between tenants: two roles, row-level security, append-only tables.
 
-    system role   owns the tables; migrates, sweeps; sees every tenant by a policy of its own
-    app role      web and workers; sees the tenant of the current scope, or nothing
+system role   owns the tables; migrates, sweeps; sees every tenant by a policy of its own
+app role      web and workers; sees the tenant of the current scope, or nothing
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class SecureTables(Operation):
     reduces_to_sql = True
     reversible = True
 
-    def __init__(self, *models: str, append_only: Sequence[str] = (), column: str = "tenant_id") -> None:
+    def __init__(
+        self, *models: str, append_only: Sequence[str] = (), column: str = "tenant_id"
+    ) -> None:
         self.models, self.append_only, self.column = models, tuple(append_only), column
 
     def state_forwards(self, app_label: str, state: Any) -> None:

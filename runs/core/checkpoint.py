@@ -1,0 +1,92 @@
+"""A run's whole state after a super-step. Never edited, only succeeded.
+
+Stored as a head (what was written when, how long logs are, what runs next) and the
+writes of that super-step. A channel's value is found in the checkpoint that wrote it
+last, so loading costs the same after 5 and after 5,000 super-steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from policy.core.json import Json, JsonObject
+from runs.core.channels import Log
+from runs.errors import UnknownVersion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """One task of the next super-step. Its id is its node, numbered where there are several."""
+
+    id: str
+    node: str
+    arg: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Channels, when each was last written, and the tasks that come next."""
+
+    VERSION: ClassVar[int] = 1
+    super_step: int
+    channels: Mapping[str, Any]
+    written: Mapping[str, int]
+    tasks: tuple[TaskSpec, ...]
+
+
+def encode(checkpoint: Checkpoint) -> JsonObject:
+    """Give the head: everything but the values."""
+    head: dict[str, Any] = {
+        "v": Checkpoint.VERSION,
+        "written": dict(checkpoint.written),
+        "tasks": [[task.id, task.node, task.arg] for task in checkpoint.tasks],
+    }
+    logs = {n: len(v) for n, v in checkpoint.channels.items() if isinstance(v, Log) and len(v)}
+    if logs:
+        head["logs"] = logs
+    return head
+
+
+
+
+UPGRADES: Mapping[int, Callable[[JsonObject], JsonObject]] = {}
+"""How to read the head of version n as one of version n + 1."""
+
+
+def decode_head(raw: JsonObject) -> JsonObject:
+    """Read any version ever written, upgrading it one step at a time.
+
+    Raises:
+        UnknownVersion: this code is older than the checkpoint.
+    """
+    while (version := raw["v"]) != Checkpoint.VERSION:
+        if version not in UPGRADES:
+            raise UnknownVersion(f"checkpoint version {version} is newer than this code")
+        raw = UPGRADES[version](raw)
+    return raw
+
+
+def decode(
+    super_step: int,
+    raw: JsonObject,
+    values: Mapping[str, Json],
+    read_log: Callable[[str], Callable[[], list[Json]]],
+) -> Checkpoint:
+    """Build a checkpoint from its stored head and its channels' present values.
+
+    `values` holds every written channel that is not a log; `read_log(name)` gives a
+    function that reads a log's items when they are wanted.
+
+    Raises:
+        UnknownVersion: as `decode_head`.
+    """
+    head = decode_head(raw)
+    logs = {name: Log(length, read_log(name)) for name, length in head.get("logs", {}).items()}
+    return Checkpoint(
+        super_step=super_step,
+        channels={**values, **logs},
+        written=head["written"],
+        tasks=tuple(TaskSpec(id=i, node=node, arg=arg) for i, node, arg in head["tasks"]),
+    )

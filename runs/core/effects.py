@@ -1,0 +1,67 @@
+"""Effects: what a task may ask the world for, named by its place in the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from policy.core.json import Json
+
+
+class EffectKind(StrEnum):
+    """What is asked for."""
+
+    MODEL = "model"
+    TOOL = "tool"
+
+
+class EffectState(StrEnum):
+    """Where an effect stands in the ledger.
+
+    CLAIMED was written before the call; found again by a later attempt, it means that
+    nobody knows what came of it.
+    """
+
+    CLAIMED = "claimed"
+    HELD = "held"
+    RETRYING = "retrying"
+    UNKNOWN = "unknown"
+    DONE = "done"
+    FAILED = "failed"
+
+
+SETTLED = frozenset({EffectState.DONE, EffectState.FAILED})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where in a run an effect was asked for."""
+
+    super_step: int
+    task: str
+    ordinal: int
+
+
+def effect_key(run_id: str, place: Place) -> str:
+    """Name an effect by its place in the run, so that a replay asks the same question."""
+    return f"{run_id}/{place.super_step}/{place.task}/{place.ordinal}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A row of the ledger, as a task that starts over finds it.
+
+    `approval` is the state of the approval it was held for, empty where there was none.
+    """
+
+    place: Place
+    digest: str
+    state: EffectState
+    attempt: int
+    outcome: Json = None
+    approval: str = ""
+    approval_digest: str = ""
+    approval_policy: str = ""
+    approval_by: str = ""
+    approval_reason: str = ""
+    approval_result: Json = None

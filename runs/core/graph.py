@@ -1,0 +1,118 @@
+"""What an agent is to the engine: named nodes over named channels.
+
+Building a graph knows nothing of running it: a `Graph` is a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from policy.core.json import Json, digest
+from runs.core.channels import Channel, Reducer
+from runs.core.retry import RetryPolicy
+from runs.errors import InvalidGraph
+
+INPUT = "input"
+OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A named step. `run` is called by the shell with a context; the core never calls it.
+
+    The node is eligible when another node names it in `then`, when a task asks for it
+    by `Step.next`, or when a channel in `subscribes` was written in the super-step before.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    then: tuple[str, ...] = ()
+    subscribes: frozenset[str] = frozenset()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Ask for one more task of a node, with an argument of its own: dynamic fan-out."""
+
+    node: str
+    arg: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a node returns when writes alone do not say it all.
+
+    `next` replaces the node's `then` for this task; an empty tuple ends this branch.
+    """
+
+    writes: Mapping[str, Json] = field(default_factory=dict)
+    next: tuple[str | Send, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Nodes, channels, and where to start. `max_super_steps` bounds every run of it."""
+
+    nodes: Mapping[str, Node]
+    channels: Mapping[str, Channel]
+    start: tuple[str, ...]
+    max_super_steps: int = 100
+
+    def channel(self, name: str) -> Channel:
+        """Give a channel by name.
+
+        Raises:
+            InvalidGraph: there is none; the message lists those there are.
+        """
+        if name not in self.channels:
+            raise InvalidGraph(f"no channel {name!r}; there are {sorted(self.channels)}")
+        return self.channels[name]
+
+    def shape(self) -> Json:
+        """Describe everything that a sleeping run relies on."""
+        return {
+            "nodes": {
+                node.name: {"then": list(node.then), "subscribes": sorted(node.subscribes)}
+                for node in self.nodes.values()
+            },
+            "channels": {name: channel.reducer.value for name, channel in self.channels.items()},
+            "start": list(self.start),
+        }
+
+    def digest(self) -> str:
+        """Name the shape; code that changed it under the same version is noticed by this."""
+        return digest(self.shape())
+
+
+def graph(
+    *nodes: Node,
+    start: str | tuple[str, ...],
+    channels: Mapping[str, Channel] | None = None,
+    max_super_steps: int = 100,
+) -> Graph:
+    """Build a graph; `input` and `output` are channels of every graph.
+
+    Raises:
+        InvalidGraph: names do not match up, or a bound makes no sense.
+    """
+    start = (start,) if isinstance(start, str) else tuple(start)
+    every = {
+        INPUT: Channel(),
+        OUTPUT: Channel(reducer=Reducer.LAST),
+        **(channels or {}),
+    }
+    by_name = {node.name: node for node in nodes}
+    if len(by_name) != len(nodes):
+        raise InvalidGraph("two nodes have the same name")
+    for name in (*start, *(then for node in nodes for then in node.then)):
+        if name not in by_name:
+            raise InvalidGraph(f"no node {name!r}; there are {sorted(by_name)}")
+    for node in nodes:
+        if missing := node.subscribes - every.keys():
+            raise InvalidGraph(f"node {node.name!r} subscribes to unknown {sorted(missing)}")
+    if not start or max_super_steps < 1:
+        raise InvalidGraph("a graph needs a start node and max_super_steps of at least 1")
+    return Graph(nodes=by_name, channels=every, start=start, max_super_steps=max_super_steps)

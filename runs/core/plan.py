@@ -1,0 +1,69 @@
+"""What comes next for a run: a pure look at its checkpoint and at what was kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from policy.core.json import Json
+from policy.core.outcomes import ErrorClass
+from runs.core.checkpoint import Checkpoint, TaskSpec
+from runs.core.graph import INPUT, Graph
+from runs.core.results import Broken, Finished, TaskResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execute:
+    """These tasks of the super-step have no result worth keeping yet; run them."""
+
+    tasks: tuple[TaskSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Every task has its result; nothing is left to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The run cannot go on."""
+
+    error_class: ErrorClass
+    detail: str
+
+
+Plan = Execute | Reconcile | Stop
+
+
+def first_checkpoint(graph: Graph, run_input: Json) -> Checkpoint:
+    """Give the checkpoint that a run starts from: its input, and the graph's start nodes."""
+    return Checkpoint(
+        super_step=0,
+        channels={INPUT: run_input},
+        written={INPUT: 0},
+        tasks=tuple(TaskSpec(id=name, node=name) for name in graph.start),
+    )
+
+
+def plan(graph: Graph, checkpoint: Checkpoint, kept: Mapping[str, TaskResult]) -> Plan:
+    """Decide what to do about the next super-step.
+
+    `kept` are results of its tasks from before: what finished or broke is not run
+    again (pending writes), what was held is.
+    """
+    if checkpoint.super_step >= graph.max_super_steps:
+        return Stop(
+            error_class=ErrorClass.HUMAN_REQUIRED,
+            detail=f"no end after {checkpoint.super_step} super-steps (max_super_steps)",
+        )
+    if gone := sorted({task.node for task in checkpoint.tasks} - graph.nodes.keys()):
+        return Stop(
+            error_class=ErrorClass.NONDETERMINISM,
+            detail=f"this agent version has no node {gone[0]!r} any more",
+        )
+    open_tasks = tuple(
+        task
+        for task in checkpoint.tasks
+        if not isinstance(kept.get(task.id), Finished | Broken)
+    )
+    return Execute(tasks=open_tasks) if open_tasks else Reconcile()

@@ -1,0 +1,166 @@
+"""What came of a super-step: its results in, one commit out. Pure, and deterministic.
+
+Results are merged in the order of the tasks, whatever the order they finished in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from policy.core.json import Json
+from policy.core.outcomes import ErrorClass
+from runs.core.checkpoint import Checkpoint, TaskSpec
+from runs.core.graph import OUTPUT, Graph, Send
+from runs.core.lifecycle import Reason, RunState
+from runs.core.results import Broken, Finished, Held, TaskResult
+from runs.errors import InvalidGraph, InvalidWrite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """The super-step is complete: the next checkpoint, and what it wrote.
+
+    `ended` says that no task comes next; `output` is then the run's.
+    """
+
+    checkpoint: Checkpoint
+    writes: Mapping[str, Json]
+    ended: bool
+    output: Json = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspend:
+    """The super-step waits for a named thing; finished siblings keep their writes."""
+
+    state: RunState
+    reason: Reason
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """The super-step cannot be completed."""
+
+    error_class: ErrorClass
+    detail: str
+
+
+Commit = Advance | Suspend | Fail
+
+SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
+    Reason.OUTCOME_UNKNOWN: RunState.INTERRUPTED,
+    Reason.APPROVAL: RunState.INTERRUPTED,
+    Reason.BUDGET: RunState.PAUSED,
+    Reason.TIMER: RunState.WAITING,
+}
+"""The state for each reason, the one that most needs somebody first."""
+
+
+def reconcile(graph: Graph, checkpoint: Checkpoint, results: Mapping[str, TaskResult]) -> Commit:
+    """Merge the results of a super-step's tasks. Every task has one."""
+    ordered = [(task, results[task.id]) for task in checkpoint.tasks]
+    for task, result in ordered:
+        if isinstance(result, Broken):
+            return Fail(error_class=result.error_class, detail=f"{task.id}: {result.detail}")
+    held = [result for _, result in ordered if isinstance(result, Held)]
+    if held:
+        return _suspend(held)
+    finished = [(t, r) for t, r in ordered if isinstance(r, Finished)]
+    try:
+        return _advance(graph, checkpoint, finished)
+    except (InvalidWrite, InvalidGraph) as error:
+        return Fail(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
+
+
+def _suspend(held: Iterable[Held]) -> Suspend:
+    held = list(held)
+    reasons = {result.reason for result in held}
+    reason = next(reason for reason in SUSPENDED_AS if reason in reasons)
+    moments = [result.until for result in held if result.until is not None]
+    return Suspend(
+        state=SUSPENDED_AS[reason], reason=reason, due_at=min(moments) if moments else None
+    )
+
+
+def _advance(
+    graph: Graph, checkpoint: Checkpoint, finished: list[tuple[TaskSpec, Finished]]
+) -> Advance:
+    super_step = checkpoint.super_step + 1
+    channels = dict(checkpoint.channels)
+    written: dict[str, int] = dict(checkpoint.written)
+    changed: dict[str, Json] = {}
+    for name, writes in _by_channel(finished).items():
+        channel = graph.channel(name)
+        before = channels.get(name)
+        channels[name] = channel.merge(name, channel.empty() if before is None else before, writes)
+        written[name] = super_step
+        changed[name] = _stored(channels[name], writes)
+    tasks = _next_tasks(graph, finished, changed)
+    return Advance(
+        checkpoint=Checkpoint(
+            super_step=super_step, channels=channels, written=written, tasks=tasks
+        ),
+        writes=changed,
+        ended=not tasks,
+        output=None if tasks else channels.get(OUTPUT),
+    )
+
+
+def _by_channel(finished: Iterable[tuple[TaskSpec, Finished]]) -> dict[str, list[Json]]:
+    writes: dict[str, list[Json]] = {}
+    for _, result in finished:
+        for name, value in result.writes.items():
+            writes.setdefault(name, []).append(value)
+    return writes
+
+
+def _stored(value: Any, writes: list[Json]) -> Json:
+    """A log stores what was appended, any other channel its new value."""
+    if hasattr(value, "extended"):
+        return [item for write in writes for item in write]
+    return value
+
+
+def _next_tasks(
+    graph: Graph, finished: Iterable[tuple[TaskSpec, Finished]], changed: Mapping[str, Json]
+) -> tuple[TaskSpec, ...]:
+    """Collect who comes next: asked-for tasks in order, then subscribers by name."""
+    wanted: list[Send] = []
+    plain: set[str] = set()
+
+    def want(item: str | Send) -> None:
+        name = item if isinstance(item, str) else item.node
+        if name not in graph.nodes:
+            raise InvalidGraph(f"no node {name!r}; there are {sorted(graph.nodes)}")
+        if isinstance(item, Send):
+            wanted.append(item)
+        elif item not in plain:
+            plain.add(item)
+            wanted.append(Send(node=item))
+
+    for task, result in finished:
+        following = graph.nodes[task.node].then if result.next is None else result.next
+        for item in following:
+            want(item)
+    for name in sorted(graph.nodes):
+        if graph.nodes[name].subscribes & changed.keys():
+            want(name)
+    return _numbered(wanted)
+
+
+def _numbered(wanted: list[Send]) -> tuple[TaskSpec, ...]:
+    """Name tasks: by their node where it comes once, numbered where it comes often."""
+    total: dict[str, int] = {}
+    for send in wanted:
+        total[send.node] = total.get(send.node, 0) + 1
+    seen: dict[str, int] = {}
+    tasks = []
+    for send in wanted:
+        number = seen[send.node] = seen.get(send.node, -1) + 1
+        task_id = send.node if total[send.node] == 1 else f"{send.node}.{number}"
+        tasks.append(TaskSpec(id=task_id, node=send.node, arg=send.arg))
+    return tuple(tasks)

@@ -1,0 +1,202 @@
+"""What the engine needs of a store: claim, put down, save. One protocol, two stores.
+
+`runs.store` keeps runs in PostgreSQL; `runs.testing` keeps them in memory, for the
+tests of agents' authors. One contract suite runs against both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from policy.core.json import Json, JsonObject
+from policy.core.money import Amounts
+from policy.core.outcomes import Usage
+from runs.core.checkpoint import Checkpoint
+from runs.core.effects import EffectKind, EffectState, Place, Recorded
+from runs.core.lifecycle import Reason, RunState
+from runs.core.results import TaskResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write for a run, or for one task of it (`task`), until somebody's newer one."""
+
+    tenant_id: str
+    run_id: str
+    super_step: int
+    token: int
+    worker: str
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A run as it was found when its lease was won."""
+
+    lease: Lease
+    agent_version_id: str
+    agent: str
+    principal_id: str
+    started_by: str
+    wakeups: int
+    deadline: datetime | None
+    now: datetime
+    cancel: bool
+    policy_version_id: str | None
+    head: JsonObject
+    values: Mapping[str, Json]
+    kept: Mapping[str, TaskResult]
+    ledger: Sequence[Recorded]
+    crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """An approval to ask for: what kind, under which rule, for how long (seconds)."""
+
+    id: str
+    kind: str
+    policy_version: str
+    rule: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutEffect:
+    """An effect to write into the ledger before anything is sent."""
+
+    place: Place
+    kind: EffectKind
+    name: str
+    version: str
+    effect: str
+    digest: str
+    request: Json
+    state: EffectState
+    decision: JsonObject = field(default_factory=dict)
+    reserve: Amounts = field(default_factory=Amounts)
+    question: Question | None = None
+    outcome: Json = None
+    error_class: str = ""
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What came of an effect that was claimed: its new state, outcome and use."""
+
+    place: Place
+    state: EffectState
+    outcome: Json = None
+    error_class: str = ""
+    usage: Usage = field(default_factory=Usage)
+    attempt_failed: JsonObject | None = None
+
+
+class Put(StrEnum):
+    """What became of a wish to write an effect down."""
+
+    OK = "ok"
+    LEASE_LOST = "lease_lost"
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    COST = "cost"
+    TOKENS = "tokens"
+    MODEL_CALLS = "model_calls"
+    TOOL_CALLS = "tool_calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Save:
+    """Everything that happened in a super-step, to be committed at once or not at all.
+
+    Without a checkpoint the run is set aside (`state` waiting, interrupted or paused)
+    or ends.
+    """
+
+    state: RunState
+    wakeups: int
+    checkpoint: Checkpoint | None = None
+    writes: Mapping[str, Json] = field(default_factory=dict)
+    effects: Sequence[Settled] = ()
+    kept: Mapping[str, TaskResult] = field(default_factory=dict)
+    reason: Reason = Reason.NONE
+    due_at: datetime | None = None
+    output: Json = None
+    error_class: str = ""
+    error_detail: str = ""
+    events: Sequence[tuple[str, JsonObject]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What the store made of a save: the state reached, and whether anybody asked to cancel."""
+
+    state: RunState
+    wakeups: int
+    cancel: bool
+    sent: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nudge:
+    """A message to send: look at this run, or at this task of it."""
+
+    tenant_id: str
+    run_id: str
+    super_step: int | None = None
+    task: str = ""
+    outbox_id: int | None = None
+
+
+class Store(Protocol):
+    """Every statement the engine can make about a run."""
+
+    def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
+        """Win the run's lease, or None if somebody holds it or it waits or has ended."""
+        ...
+
+    def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
+        """Win one task's lease, or None if it is held, settled or of another super-step."""
+        ...
+
+    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
+        """Read a log channel's items as of a super-step, oldest first."""
+        ...
+
+    def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
+        """Write an effect down, and what came of effects `before` it, in one commit."""
+        ...
+
+    def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
+        """Give the run's lease back and open its tasks.
+
+        Raises:
+            LeaseLost: somebody else holds the run; nothing was written.
+        """
+        ...
+
+    def finish_task(
+        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
+    ) -> Claimed | None:
+        """Keep a task's result; the last task to finish wins the run's lease.
+
+        Raises:
+            LeaseLost: somebody else holds the task; nothing was written.
+        """
+        ...
+
+    def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
+        """Commit a super-step.
+
+        Raises:
+            LeaseLost: somebody else holds the run; nothing was written.
+        """
+        ...
+
+

@@ -1,0 +1,279 @@
+"""Runs in PostgreSQL: each engine statement is one call of a function in `runs/sql`.
+
+The one writer of run rows while they are worked on. Uses a small pool of connections
+of its own, in autocommit: a statement is a transaction, and none is held across a call
+to the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
+
+from policy.core.json import Json
+from runs.core import results
+from runs.core.checkpoint import encode
+from runs.core.effects import EffectState, Place, Recorded
+from runs.core.lifecycle import RunState
+from runs.core.results import TaskResult
+from runs.errors import LeaseLost
+from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
+
+CRASH_LIMIT = 5
+"""How many workers a super-step may cost before the run is parked as poison."""
+
+CLAIM = "SELECT runs_claim(%s, %s, %s, %s, %s)"
+CLAIM_TASK = "SELECT runs_claim_task(%s, %s, %s, %s, %s, %s)"
+FAN_OUT = "SELECT runs_fan_out(%s, %s, %s, %s)"
+FINISH_TASK = "SELECT runs_finish_task(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+PUT_EFFECT = "SELECT runs_put_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+SAVE = "SELECT runs_save(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+RENEW = "SELECT runs_renew(%s, %s)"
+READ_LOG = "SELECT runs_read_log(%s, %s, %s, %s)"
+
+
+def _dumps(value: Any) -> bytes:
+    return orjson.dumps(value, default=str)
+
+
+def _jsonb(value: Any) -> Jsonb:
+    return Jsonb(value, dumps=_dumps)
+
+
+class PostgresStore:
+    """A `Store` over PostgreSQL."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    def _one(self, statement: str, *args: Any) -> Any:
+        with self._pool.connection() as connection:
+            row = connection.execute(statement, args).fetchone()
+        return row[0] if row else None
+
+    def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
+        """Win the run's lease, or None if somebody holds it or it waits or has ended."""
+        found = self._one(CLAIM, tenant_id, run_id, worker, ttl, CRASH_LIMIT)
+        return found and _claimed(found, tenant_id, run_id, worker)
+
+    def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
+        """Win one task's lease, or None if it is held, settled or of another super-step."""
+        found = self._one(
+            CLAIM_TASK, nudge.tenant_id, nudge.run_id, nudge.super_step, nudge.task, worker, ttl
+        )
+        return found and _claimed(found, nudge.tenant_id, nudge.run_id, worker, nudge.task)
+
+    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
+        """Read a log channel's items as of a super-step, oldest first."""
+        items: list[Json] = self._one(READ_LOG, tenant_id, run_id, channel, upto)
+        return items
+
+    def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
+        """Write an effect down, and what came of effects `before` it, in one commit."""
+        answer = self._one(
+            PUT_EFFECT,
+            lease.tenant_id,
+            lease.run_id,
+            lease.super_step,
+            put.place.task,
+            put.place.ordinal,
+            lease.token,
+            not lease.task,
+            lease.worker,
+            _jsonb(_put(put)),
+            _jsonb([_settled(item) for item in before]),
+        )
+        return Put(answer)
+
+    def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
+        """Give the run's lease back and open its tasks; see `Store.fan_out`."""
+        sent = self._one(FAN_OUT, lease.tenant_id, lease.run_id, lease.token, list(tasks))
+        if sent is None:
+            raise LeaseLost(lease.run_id, lease.token)
+        return [
+            Nudge(
+                tenant_id=lease.tenant_id,
+                run_id=lease.run_id,
+                super_step=lease.super_step,
+                task=task,
+                outbox_id=outbox_id,
+            )
+            for task, outbox_id in zip(tasks, sent, strict=True)
+        ]
+
+    def finish_task(
+        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
+    ) -> Claimed | None:
+        """Keep a task's result; the last task to finish wins the run's lease."""
+        found = self._one(
+            FINISH_TASK,
+            lease.tenant_id,
+            lease.run_id,
+            lease.super_step,
+            lease.task,
+            lease.token,
+            lease.worker,
+            ttl,
+            _jsonb(results.to_json(result)),
+            _jsonb([_settled(item) for item in effects]),
+        )
+        if found is None:
+            raise LeaseLost(lease.run_id, lease.token)
+        if not found["last"]:
+            return None
+        return _claimed(found, lease.tenant_id, lease.run_id, lease.worker)
+
+    def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
+        """Commit a super-step, or raise LeaseLost and write nothing."""
+        head = save.checkpoint and encode(save.checkpoint)
+        found = self._one(
+            SAVE,
+            lease.tenant_id,
+            lease.run_id,
+            lease.token,
+            lease.super_step,
+            lease.worker,
+            ttl,
+            head and _jsonb(head),
+            _jsonb(save.writes) if head else None,
+            save.state,
+            save.wakeups,
+            _jsonb(_more(save)),
+            _jsonb(save.events),
+        )
+        if found is None:
+            raise LeaseLost(lease.run_id, lease.token)
+        return Saved(
+            state=RunState(found["state"]),
+            wakeups=found["wakeups"],
+            cancel=found["cancel"],
+            sent=found["sent"],
+        )
+
+    def renew(self, leases: Sequence[Lease], *, ttl: float) -> None:
+        """Keep leases from expiring, in one statement; lost ones are simply not renewed."""
+        wanted = [[le.tenant_id, le.run_id, le.super_step, le.task, le.token] for le in leases]
+        self._one(RENEW, ttl, _jsonb(wanted))
+
+    def forget(self, outbox_ids: Sequence[int]) -> None:
+        """Remove outbox messages that were sent."""
+        self._one("SELECT runs_sent(%s)", list(outbox_ids))
+
+
+def _put(put: PutEffect) -> Mapping[str, Any]:
+    raw: dict[str, Any] = {
+        "kind": put.kind,
+        "name": put.name,
+        "version": put.version,
+        "effect": put.effect,
+        "digest": put.digest,
+        "request": put.request,
+        "state": put.state,
+        "decision": put.decision,
+        "outcome": put.outcome,
+        "error_class": put.error_class,
+        "reserve": {
+            "cost": str(put.reserve.cost),
+            "tokens": put.reserve.tokens,
+            "model_calls": put.reserve.model_calls,
+            "tool_calls": put.reserve.tool_calls,
+        },
+    }
+    if put.lost:
+        raw["lost"] = put.lost
+    if (question := put.question) is not None:
+        raw["approval"] = {
+            "id": question.id,
+            "kind": question.kind,
+            "policy_version": question.policy_version,
+            "rule": question.rule,
+            "reason": question.reason,
+            "seconds": question.seconds,
+        }
+    return raw
+
+
+def _settled(item: Settled) -> Mapping[str, Any]:
+    raw: dict[str, Any] = {
+        "task": item.place.task,
+        "ordinal": item.place.ordinal,
+        "state": item.state,
+        "outcome": item.outcome,
+        "error_class": item.error_class,
+        "cost": str(item.usage.cost),
+        "input_tokens": item.usage.input_tokens,
+        "output_tokens": item.usage.output_tokens,
+    }
+    if item.usage.price_version:
+        raw["price_version"] = item.usage.price_version
+    if item.attempt_failed is not None:
+        raw["attempt_failed"] = item.attempt_failed
+    return raw
+
+
+def _more(save: Save) -> Mapping[str, Any]:
+    more: dict[str, Any] = {}
+    if save.effects:
+        more["effects"] = [_settled(item) for item in save.effects]
+    if save.kept:
+        more["kept"] = {task: results.to_json(result) for task, result in save.kept.items()}
+    if save.reason:
+        more["reason"] = save.reason
+        more["due"] = save.due_at and save.due_at.timestamp()
+    if save.state is RunState.SUCCEEDED:
+        more["output"] = save.output
+    if save.error_class:
+        more["error_class"], more["error_detail"] = save.error_class, save.error_detail
+    return more
+
+
+def _claimed(
+    found: Mapping[str, Any], tenant_id: str, run_id: str, worker: str, task: str = ""
+) -> Claimed:
+    deadline = found["deadline"]
+    super_step = found["super_step"]
+    return Claimed(
+        lease=Lease(
+            tenant_id=tenant_id,
+            run_id=run_id,
+            super_step=super_step,
+            token=found["task_token"] if task else found["token"],
+            worker=worker,
+            task=task,
+        ),
+        agent_version_id=found["agent_version"],
+        agent=found["agent"],
+        principal_id=found["principal"] or "",
+        started_by=found["started_by"],
+        wakeups=found["wakeups"],
+        deadline=None if deadline is None else datetime.fromtimestamp(deadline, UTC),
+        now=datetime.fromtimestamp(found["now"], UTC),
+        cancel=found["cancel"],
+        policy_version_id=found["policy"],
+        head=found["head"],
+        values=found["values"],
+        kept={name: results.from_json(raw) for name, raw in (found["kept"] or {}).items()},
+        ledger=[_recorded(super_step, raw) for raw in found["ledger"] or ()],
+        crashes=found.get("crashes", 0),
+    )
+
+
+def _recorded(super_step: int, raw: Mapping[str, Any]) -> Recorded:
+    return Recorded(
+        place=Place(super_step, raw["task"], raw["ordinal"]),
+        digest=raw["digest"],
+        state=EffectState(raw["state"]),
+        attempt=raw["attempt"],
+        outcome=raw["outcome"],
+        approval=raw["approval"] or "",
+        approval_digest=raw["approval_digest"] or "",
+        approval_policy=raw["approval_policy"] or "",
+        approval_by=raw["approval_by"] or "",
+        approval_reason=raw["approval_reason"] or "",
+        approval_result=raw["approval_result"],
+    )

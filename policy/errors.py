@@ -47,3 +47,13 @@ class InvalidDecision(PolicyError):  # noqa: N818
 
 class InvalidRaise(PolicyError):  # noqa: N818
     """A budget raise that is not a positive amount of a known unit; nothing was changed."""
+
+
+class SecretUnreadable(PolicyError):  # noqa: N818
+    """A stored secret does not decrypt."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a stored secret cannot be read: AGENTOPS_SECRET_KEY is not the one it was stored "
+            "under. Start with the old key, or enter the secret again"
+        )

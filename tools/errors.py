@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from policy.core.outcomes import ErrorClass
+
 
 class ToolsError(Exception):
     """Base of every error that the tools app raises."""
@@ -25,3 +27,22 @@ class PermitMismatch(ToolsError):  # noqa: N818
 
 class ServerUnreachable(ToolsError):  # noqa: N818
     """A tool server did not answer as one; nothing was registered."""
+
+
+class ToolError(ToolsError):
+    """A tool's own, declared failure: it comes back to the model as data.
+
+    `in_doubt` says that what was asked for may have happened all the same.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        error_class: ErrorClass = ErrorClass.PERMANENT_DEPENDENCY,
+        in_doubt: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail, self.error_class = detail, error_class
+        self.in_doubt, self.retry_after = in_doubt, retry_after

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from policy.core.decide import EffectClass
 from policy.core.json import Json, canonical, digest, storable
@@ -101,7 +100,7 @@ async def _ran(
         return _checked(call, Done(value=tool.signature.dumped(result)))
     except ValidationError as error:
         return _unusable(call, f"not what {call.spec.name} declares: {_pointed(error)}")
-    except (PydanticSerializationError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         return _unusable(call, f"not JSON: {error}")
 
 
@@ -140,7 +139,7 @@ def _checked(call: ToolCall, outcome: Outcome) -> Outcome:
         return _unusable(call, str(error))
     if size > LARGEST_RESULT:
         return _unusable(call, f"{size} bytes are more than the {LARGEST_RESULT} allowed")
-    if call.spec.server_id and (wrong := schemas.faults(call.spec, "output", value)):
+    if wrong := schemas.faults(call.spec, "output", value):
         return _unusable(call, wrong)
     return Done(value=value, usage=outcome.usage)
 

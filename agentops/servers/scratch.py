@@ -41,6 +41,7 @@ def scratch(
 ) -> Iterator[tuple[Path, Servers]]:
     """Yield a state folder and servers that nobody else uses.
 
+    Servers are given by the arguments or by DATABASE_URL and REDIS_URL in the environment.
     Without `folder` all of it is gone at the end. With `folder` all of it stays, and the same
     folder finds the same data again, also after a SIGKILL.
 
@@ -52,9 +53,13 @@ def scratch(
         state = folder or stack.enter_context(_temporary_state())
         open_state(state)
         name = _scratch_name(state)
-        own_url = database_url
-        if database_url:
-            own_url = stack.enter_context(_own_database(database_url, name, keep=bool(folder)))
+        redis_url = redis_url or os.environ.get("REDIS_URL")
+        given_url = database_url or os.environ.get("DATABASE_URL")
+        own_url = (
+            stack.enter_context(_own_database(given_url, name, keep=bool(folder)))
+            if given_url
+            else None
+        )
         servers = stack.enter_context(
             running(state, database_url=own_url, redis_url=redis_url, durable=durable)
         )

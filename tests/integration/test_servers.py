@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ import redis
 from agentops import process_ids, servers
 from agentops.servers.accounts import home_of, remove_home
 from agentops.servers.scratch import forget_keys
-from tests.integration.test_supervisor import eventually, is_alive
+from tests.processes import eventually, is_alive
 
 ELSEWHERE = """
 import pathlib, sys, time
@@ -230,11 +231,13 @@ def test_scratch_on_given_servers_has_a_database_of_its_own_and_drops_it(state: 
 def test_scratch_in_a_kept_folder_finds_its_database_again(state: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     with servers.running(state) as given:
-        urls = {"database_url": given.database_url, "redis_url": given.redis_url}
-        with servers.scratch(kept, **urls) as (_, own):
+        on_given = partial(
+            servers.scratch, kept, database_url=given.database_url, redis_url=given.redis_url
+        )
+        with on_given() as (_, own):
             remember(own.database_url, "kept")
             first = own.redis_prefix
-        with servers.scratch(kept, **urls) as (_, own):
+        with on_given() as (_, own):
             assert remembered(own.database_url) == ["kept"]
             assert own.redis_prefix == first
 

@@ -8,9 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from agentops import process_ids
 from agentops.process_ids import ProcessId
 from agentops.supervisor import MARK, Process, ProcessFailed, Supervisor, end_leftovers
+from tests.processes import eventually, is_alive
 
 SLEEP = "import time; time.sleep(600)"
 WITH_A_CHILD = (
@@ -64,21 +65,12 @@ def a_supervisor(folder: Path) -> Supervisor:
     return Supervisor(folder / "run", folder / "logs")
 
 
-def eventually(claim: Callable[[], bool], *, within: float = 10.0) -> bool:
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if claim():
-            return True
-        time.sleep(0.01)
-    return False
-
-
-def is_alive(pid: int) -> bool:
-    return process_ids.identify(pid) is not None
-
-
 def pid_of(supervisor: Supervisor, name: str = "worker") -> int:
     return next(status.pid for status in supervisor.status() if status.name == name)
+
+
+def has_restarted(supervisor: Supervisor, times: int) -> bool:
+    return supervisor.status()[0].restarts == times
 
 
 def marked(folder: Path) -> list[ProcessId]:
@@ -103,9 +95,7 @@ def test_a_process_killed_on_purpose_is_replaced_at_once_however_often(tmp_path:
         for restarts in range(1, 6):
             killed = supervisor.kill("worker")
             assert not is_alive(killed)
-            assert eventually(
-                lambda wanted=restarts: supervisor.status()[0].restarts == wanted, within=0.5
-            )
+            assert eventually(partial(has_restarted, supervisor, restarts), within=0.5)
 
 
 def test_a_process_that_dies_as_soon_as_it_starts_is_reported_with_its_last_words(

@@ -1,0 +1,117 @@
+"""The processes of the product: what each is called, how it is started, when it is ready.
+
+The one place where their command lines stand. docker-compose.yml repeats them with another host
+and port, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agentops.readiness import READY_FILE
+from agentops.servers import Servers, secret
+from agentops.supervisor import Process
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent
+WORKERS: Final = ("worker-1", "worker-2")
+CONCURRENCY: Final = 8
+LIVE_PATH: Final = "/api/v1/health/live"
+ROLE: Final = "AGENTOPS_DATABASE_ROLE"
+SERVER_ERROR: Final = 500
+
+WEB: Final = (
+    *("-m", "uvicorn", "agentops.asgi:application"),
+    *("--host", "{host}", "--port", "{port}", "--no-access-log"),
+)
+WORKER: Final = (
+    *("-m", "celery", "-A", "agentops", "worker", "--include", "agentops.readiness"),
+    *("--pool", "threads", "--concurrency", "{concurrency}", "-n", "{name}@%h"),
+    *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
+)
+SWEEPER: Final = ("manage.py", "sweep")
+FLOWER: Final = ("-m", "celery", "-A", "agentops", "flower", "--address={host}", "--port={port}")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Makes the product's processes for one environment; `run` holds their ready files."""
+
+    environment: Mapping[str, str]
+    run: Path
+
+    def web(self, port: int) -> Process:
+        return Process(
+            name="web",
+            command=command(WEB, host="127.0.0.1", port=str(port)),
+            environment=self.environment,
+            folder=CHECKOUT,
+            is_ready=lambda: answers(f"http://127.0.0.1:{port}{LIVE_PATH}"),
+        )
+
+    def worker(self, name: str, *, concurrency: int = CONCURRENCY) -> Process:
+        ready = self.run / f"{name}.ready"
+        return Process(
+            name=name,
+            command=command(WORKER, name=name, concurrency=str(concurrency)),
+            environment={**self.environment, READY_FILE: str(ready)},
+            folder=CHECKOUT,
+            before_start=lambda: ready.unlink(missing_ok=True),
+            is_ready=ready.exists,
+        )
+
+    def sweeper(self) -> Process:
+        return Process(
+            name="sweeper",
+            command=command(SWEEPER),
+            environment=self.environment,
+            folder=CHECKOUT,
+        )
+
+    def flower(self, port: int) -> Process:
+        return Process(
+            name="flower",
+            command=command(FLOWER, host="127.0.0.1", port=str(port)),
+            environment=self.environment,
+            folder=CHECKOUT,
+            is_ready=lambda: answers(f"http://127.0.0.1:{port}/"),
+        )
+
+
+def command(line: Sequence[str], **values: str) -> list[str]:
+    """Fill a command line in, for this Python."""
+    return [sys.executable, *(part.format(**values) for part in line)]
+
+
+def environment(servers: Servers, state: Path, *, port: int) -> dict[str, str]:
+    """Return the environment of a product for development.
+
+    The database role is left out: each process takes the one that is its own.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != ROLE}
+    return {
+        **inherited,
+        **servers.environment(),
+        "AGENTOPS_STATE": str(state),
+        "AGENTOPS_DEBUG": inherited.get("AGENTOPS_DEBUG", "1"),
+        "AGENTOPS_SECRET_KEY": inherited.get("AGENTOPS_SECRET_KEY") or secret(state, "secret key"),
+        "AGENTOPS_SESSION_COOKIE": f"agentops_session_{port}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def answers(url: str) -> bool:
+    """Tell whether a web server is up: any answer below 500 will do."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own http URL
+            return bool(response.status < SERVER_ERROR)
+    except urllib.error.HTTPError as error:
+        return error.code < SERVER_ERROR
+    except OSError:
+        return False

@@ -3,8 +3,41 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-urlpatterns: list[URLPattern | URLResolver] = [
-    path("admin/", admin.site.urls),
+from agentops import health, problems
+from runs.api import governed, history, runs
+
+API: list[URLPattern | URLResolver] = [
+    path("health", health.Live.as_view()),
+    path("health/ready", health.Ready.as_view()),
+    path("agents", governed.AgentList.as_view()),
+    path("runs", runs.RunList.as_view()),
+    path("runs/<uuid:run_id>", runs.RunDetail.as_view()),
+    path("runs/<uuid:run_id>/cancel", runs.RunCancel.as_view()),
+    path("runs/<uuid:run_id>/steps", history.RunSteps.as_view()),
+    path("runs/<uuid:run_id>/events", history.RunEvents.as_view()),
+    path("runs/<uuid:run_id>/effects", history.RunEffects.as_view()),
+    path("runs/<uuid:run_id>/checkpoints", history.RunCheckpoints.as_view()),
+    path("approvals", governed.ApprovalList.as_view()),
+    path("approvals/<uuid:approval_id>", governed.ApprovalDetail.as_view()),
+    path("approvals/<uuid:approval_id>/decide", governed.ApprovalDecide.as_view()),
+    path("budgets", governed.BudgetList.as_view()),
+    path("budgets/<uuid:budget_id>", governed.BudgetDetail.as_view()),
+    path("budgets/<uuid:budget_id>/raise", governed.BudgetRaising.as_view()),
 ]
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(API)),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/problems/<slug:code>", problems.page),
+    re_path(r"^api/", problems.not_found),
+]
+handler400 = "agentops.problems.bad_request"
+handler403 = "agentops.problems.permission_denied"
+handler404 = "agentops.problems.not_found"
+handler500 = "agentops.problems.server_error"

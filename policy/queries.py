@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Model, Q, QuerySet
+
+from policy.core import keys
+from policy.core.actor import Actor
+from policy.core.json import Json
+from policy.core.money import Unit
+from policy.models import (
+    Approval,
+    ApprovalState,
+    Budget,
+    BudgetRaise,
+    Principal,
+    Role,
+    Tenant,
+)
+
+Item = TypeVar("Item")
+Row = TypeVar("Row", bound=Model)
+BRIEF: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +41,17 @@ class TenantName:
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """Whom an API key acts for, and whether it still may."""
+
+    tenant_id: UUID
+    tenant_slug: str
+    actor: Actor
+    expired: bool
+    revoked: bool
+
+
 def tenants_open_to(user: Any) -> list[TenantName]:
     """List the tenants that a signed-in person may work in, by name.
 
@@ -27,3 +61,282 @@ def tenants_open_to(user: Any) -> list[TenantName]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, slug, name FROM policy_tenants_of_user(%s)", [user.pk])
         return [TenantName(*row) for row in cursor.fetchall()]
+
+
+def holder_of_key(secret: str) -> KeyHolder | None:
+    """Find whom a key acts for, in whichever tenant; None for what is no key of ours.
+
+    A malformed key costs no query. Asked through a SECURITY DEFINER function, as no
+    tenant is known before the key is.
+    """
+    if not keys.is_well_formed(secret):
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tenant_id, tenant_slug, principal_id, principal_name, roles, is_person,"
+            " expired, revoked FROM policy_lookup_key(%s)",
+            [keys.hashed(secret)],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    tenant_id, slug, principal_id, name, roles, is_person, expired, revoked = row
+    return KeyHolder(
+        tenant_id=tenant_id,
+        tenant_slug=slug,
+        actor=Actor(
+            principal_id=str(principal_id),
+            name=name,
+            kind="user" if is_person else "service",
+            roles=tuple(roles),
+        ),
+        expired=expired,
+        revoked=revoked,
+    )
+
+
+def actor_of_user(user: Any) -> Actor:
+    """Give a signed-in person as the scope's tenant knows them.
+
+    A superuser acts as the tenant's admin also where they are no principal; anyone
+    else who is none may see and do nothing.
+    """
+    principal = Principal.objects.filter(user_id=user.pk).first()
+    name = user.get_username() if principal is None else principal.name
+    roles = () if principal is None else tuple(principal.roles)
+    if user.is_superuser and Role.ADMIN not in roles:
+        roles = (*roles, Role.ADMIN.value)
+    return Actor(
+        principal_id="" if principal is None else str(principal.id),
+        name=name,
+        kind="user",
+        roles=roles,
+    )
+
+
+def tenant_by_slug(slug: str) -> TenantName | None:
+    """Find a tenant by its short name; only the system role sees tenants outside a scope."""
+    row = Tenant.objects.filter(slug=slug).values_list("id", "slug", "name").first()
+    return None if row is None else TenantName(*row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place in a list ordered by (created, id), newest first; `back` looks towards the newer."""
+
+    at: datetime
+    id: UUID
+    back: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Item]):
+    """Some items of a list, and where its neighbours begin."""
+
+    items: tuple[Item, ...]
+    next: Position | None = None
+    previous: Position | None = None
+
+
+def page_of(
+    rows: QuerySet[Row], read: Callable[[Row], Item], *, position: Position | None, limit: int
+) -> Page[Item]:
+    """Cut a page of rows that have `created_at` and `id`, newest first, in one query.
+
+    Rows that come in meanwhile neither repeat nor hide one.
+    """
+    back = position is not None and position.back
+    if position is not None:
+        rows = rows.filter(_beyond(position))
+    order = ("created_at", "id") if back else ("-created_at", "-id")
+    found = list(rows.order_by(*order)[: limit + 1])
+    more, found = len(found) > limit, found[:limit]
+    if back:
+        found.reverse()
+    return Page(
+        items=tuple(read(row) for row in found),
+        next=_at(found[-1]) if found and (more or back) else None,
+        previous=_at(found[0], back=True)
+        if found and position is not None and (more or not back)
+        else None,
+    )
+
+
+def _beyond(position: Position) -> Q:
+    if position.back:
+        beside = Q(created_at=position.at, id__gt=position.id)
+        return Q(created_at__gte=position.at) & (Q(created_at__gt=position.at) | beside)
+    beside = Q(created_at=position.at, id__lt=position.id)
+    return Q(created_at__lte=position.at) & (Q(created_at__lt=position.at) | beside)
+
+
+def _at(row: Any, *, back: bool = False) -> Position:
+    return Position(at=row.created_at, id=row.id, back=back)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalView:
+    """A question to a person, as it stands."""
+
+    id: UUID
+    kind: str
+    state: str
+    version: int
+    run_id: UUID
+    effect_key: str
+    agent: str
+    tool: str
+    tool_version: str
+    arguments: Json
+    digest: str
+    policy_version: str
+    rule: str
+    reason: str
+    created_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    decided_by: str
+    decision_reason: str
+    result: Json
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether nobody decided yet."""
+        return self.state == ApprovalState.OPEN
+
+    @property
+    def summary(self) -> str:
+        """Give the call in one line, as far as a line goes."""
+        arguments = self.arguments if isinstance(self.arguments, dict) else {}
+        parts = ", ".join(f"{name}: {_brief(value)}" for name, value in arguments.items())
+        return f"{self.tool} ({parts})"[:200] if parts else self.tool
+
+
+def _brief(value: Json) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
+
+
+def approvals(
+    *, state: str = "", run_id: UUID | None = None, position: Position | None, limit: int
+) -> Page[ApprovalView]:
+    """List the scope's approvals, newest first."""
+    rows = Approval.objects.all()
+    if state:
+        rows = rows.filter(state=state)
+    if run_id is not None:
+        rows = rows.filter(run_id=run_id)
+    return page_of(rows, approval_view, position=position, limit=limit)
+
+
+def open_approvals(*, limit: int) -> list[ApprovalView]:
+    """List what waits for a decision, the soonest due first."""
+    rows = Approval.objects.filter(state=ApprovalState.OPEN).order_by("expires_at", "id")
+    return [approval_view(row) for row in rows[:limit]]
+
+
+def approval(approval_id: UUID) -> ApprovalView | None:
+    """Read one approval of the scope's tenant; None where it has no such."""
+    row = Approval.objects.filter(pk=approval_id).first()
+    return None if row is None else approval_view(row)
+
+
+def approval_view(row: Approval) -> ApprovalView:
+    """Read a row."""
+    return ApprovalView(**{f.name: getattr(row, f.name) for f in fields(ApprovalView)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitBalance:
+    """One unit of a budget. A limit of None is no limit; then nothing is `left` to count."""
+
+    unit: Unit
+    limit: Decimal | None
+    spent: Decimal
+    reserved: Decimal
+    overdraft: Decimal
+
+    @property
+    def left(self) -> Decimal | None:
+        """Give what may still be reserved."""
+        return None if self.limit is None else self.limit - self.spent - self.reserved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetView:
+    """What one scope may spend, has spent, and has set aside."""
+
+    id: UUID
+    scope: str
+    scope_id: UUID
+    version: int
+    created_at: datetime
+    units: tuple[UnitBalance, ...]
+
+    def __getattr__(self, name: str) -> UnitBalance:
+        """Give the balance of a unit by its name."""
+        for balance in self.units:
+            if balance.unit == name:
+                return balance
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseView:
+    """A limit that somebody raised."""
+
+    unit: str
+    amount: Decimal
+    raised_by: str
+    reason: str
+    created_at: datetime
+
+
+def budgets(*, scope: str = "", position: Position | None, limit: int) -> Page[BudgetView]:
+    """List the scope's budgets, newest first."""
+    rows = Budget.objects.all()
+    return page_of(
+        rows.filter(scope=scope) if scope else rows, budget_view, position=position, limit=limit
+    )
+
+
+def budget(budget_id: UUID) -> BudgetView | None:
+    """Read one budget of the scope's tenant; None where it has no such."""
+    row = Budget.objects.filter(pk=budget_id).first()
+    return None if row is None else budget_view(row)
+
+
+def budgets_of(ids: Iterable[UUID]) -> list[BudgetView]:
+    """Read several budgets, the narrowest first."""
+    rows = Budget.objects.filter(pk__in=list(ids)).order_by("scope", "id")
+    return [budget_view(row) for row in rows]
+
+
+def raises_of(budget_id: UUID) -> list[RaiseView]:
+    """List who raised a budget, the newest first."""
+    rows = BudgetRaise.objects.filter(budget_id=budget_id).order_by("-created_at", "-id")
+    names = [f.name for f in fields(RaiseView)]
+    return [RaiseView(**{name: getattr(row, name) for name in names}) for row in rows]
+
+
+def budget_view(row: Budget) -> BudgetView:
+    """Read a row."""
+    return BudgetView(
+        id=row.id,
+        scope=row.scope,
+        scope_id=row.scope_id,
+        version=row.version,
+        created_at=row.created_at,
+        units=tuple(_balance(row, unit) for unit in Unit),
+    )
+
+
+def _balance(row: Budget, unit: Unit) -> UnitBalance:
+    limit = getattr(row, f"{unit}_limit")
+    return UnitBalance(
+        unit=unit,
+        limit=None if limit is None else Decimal(limit),
+        spent=Decimal(getattr(row, f"{unit}_spent")),
+        reserved=Decimal(getattr(row, f"{unit}_reserved")),
+        overdraft=Decimal(getattr(row, f"{unit}_overdraft")),
+    )

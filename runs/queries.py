@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,7 +179,7 @@ class RunFilter:
 
     states: frozenset[str] = frozenset()
     agent: str = ""
-    metadata: Mapping[str, str] | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 def runs(wanted: RunFilter, *, position: Position | None, limit: int) -> Page[RunRow]:
@@ -188,8 +189,8 @@ def runs(wanted: RunFilter, *, position: Position | None, limit: int) -> Page[Ru
         rows = rows.filter(state__in=wanted.states)
     if wanted.agent:
         rows = rows.filter(agent_name=wanted.agent)
-    if wanted.metadata:
-        rows = rows.filter(metadata__contains=dict(wanted.metadata))
+    for name, text in wanted.metadata:
+        rows = rows.filter(_says(name, text))
     return page_of(rows, lambda row: RunRow(**_row(row)), position=position, limit=limit)
 
 
@@ -263,9 +264,7 @@ def effects(run_id: UUID, *, after: tuple[int, str, int] | None, limit: int) -> 
     if after is not None:
         step, task, ordinal = after
         same_task = Q(super_step=step, task=task, ordinal__gt=ordinal)
-        rows = rows.filter(
-            Q(super_step__gt=step) | Q(super_step=step, task__gt=task) | same_task
-        )
+        rows = rows.filter(Q(super_step__gt=step) | Q(super_step=step, task__gt=task) | same_task)
     return [_effect(row) for row in rows[:limit]]
 
 
@@ -346,6 +345,17 @@ def counts_by_state() -> dict[str, int]:
     for state in states:
         counts[state] = counts.get(state, 0) + 1
     return counts
+
+
+def _says(name: str, text: str) -> Q:
+    """Match the text itself, and the number, truth value or null that it spells."""
+    as_text = Q(metadata__contains={name: text})
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return as_text
+    plain = value is None or isinstance(value, bool | int | float)
+    return as_text | Q(metadata__contains={name: value}) if plain else as_text
 
 
 def _known(run_id: UUID) -> Run:

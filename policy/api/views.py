@@ -1,0 +1,203 @@
+"""What every API view has: a caller, a scope of its tenant, and a described interface."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Literal, cast
+from uuid import UUID
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from policy import tenancy
+from policy.api.authentication import Caller
+from policy.api.errors import InvalidCursor, InvalidFields, MatchFailed, MatchMissing
+from policy.queries import Page, Position
+
+PROBLEM: Final = "application/problem+json"
+BOTH: Final = ("400", "401", "403", "404", "503")
+WRITING: Final = ("409", "413", "415", "422")
+
+
+class ProblemErrorSerializer(serializers.Serializer[Any]):
+    """One thing that is wrong, and where."""
+
+    pointer = serializers.CharField(allow_blank=True, help_text="JSON Pointer, or /query/NAME")
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """An error, as RFC 9457 describes one."""
+
+    type = serializers.CharField(help_text="Page that explains this kind of problem")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="Stable name of the kind")
+    detail = serializers.CharField()
+    request_id = serializers.CharField()
+    errors = ProblemErrorSerializer(many=True)  # type: ignore[assignment]
+    retryable = serializers.BooleanField()
+    retry_after_ms = serializers.IntegerField(allow_null=True)
+
+
+class ProblemSchema(AutoSchema):
+    """Describes, beside what a view answers, the problems that every view may answer."""
+
+    def _get_response_bodies(
+        self, direction: Literal["request", "response"] = "response"
+    ) -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        for status in (*BOTH, *(WRITING if self.method == "POST" else ())):
+            bodies.setdefault(
+                status,
+                self._get_response_for_code(ProblemSerializer, status, media_types=[PROBLEM]),  # type: ignore[no-untyped-call]
+            )
+        return bodies
+
+
+class ApiView(APIView):
+    """A view that acts for one caller in one tenant."""
+
+    schema = ProblemSchema()
+
+    @property
+    def caller(self) -> Caller:
+        """Give who calls."""
+        return cast("Caller", self.request.user)  # ApiKeyAuthentication makes nothing else
+
+    def scope(self) -> AbstractContextManager[None]:
+        """Open a transaction that sees the caller's tenant only."""
+        return tenancy.scope(self.caller.tenant_id)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A request's fields. What it does not know it refuses, instead of ignoring it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the fields.
+
+        Raises:
+            ValidationError: one does not fit, or is not known.
+        """
+        if isinstance(data, Mapping) and (unknown := set(data) - set(self.fields)):
+            raise serializers.ValidationError(
+                {name: ["there is no such field"] for name in sorted(unknown, key=str)}
+            )
+        return super().to_internal_value(data)
+
+
+class PageQuery(StrictSerializer):
+    """How much of a list, and from where."""
+
+    cursor = serializers.CharField(required=False, help_text="`next` or `previous` of a page")
+    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
+
+
+class AfterQuery(StrictSerializer):
+    """How much of a numbered list, and after which number."""
+
+    after = serializers.IntegerField(required=False, default=-1, min_value=-1, max_value=2**62)
+    limit = serializers.IntegerField(required=False, default=200, min_value=1, max_value=1000)
+
+
+def body_of(request: Request, form: type[StrictSerializer]) -> dict[str, Any]:
+    """Read the body by a form.
+
+    Raises:
+        InvalidFields: it is no object, or a field does not fit.
+    """
+    if not isinstance(request.data, Mapping):
+        raise InvalidFields([("", "the body must be a JSON object")])
+    read = form(data=request.data)
+    read.is_valid(raise_exception=True)
+    return dict(read.validated_data)
+
+
+def query_of(request: Request, form: type[StrictSerializer], *, leave: str = "") -> dict[str, Any]:
+    """Read the query by a form; names that begin with `leave` are not its business.
+
+    Raises:
+        InvalidFields: a parameter does not fit, stands twice, or is not known.
+    """
+    given = request.query_params
+    ours = {name: given[name] for name in given if not (leave and name.startswith(leave))}
+    if twice := [name for name in ours if len(given.getlist(name)) > 1]:
+        raise InvalidFields([(f"/query/{name}", "stands more than once") for name in twice])
+    read = form(data=ours)
+    if not read.is_valid():
+        raise InvalidFields(
+            [(f"/query/{name}", str(texts[0])) for name, texts in read.errors.items()]
+        )
+    return dict(read.validated_data)
+
+
+def position_of(cursor: str | None) -> Position | None:
+    """Read a cursor that `cursor_of` wrote.
+
+    Raises:
+        InvalidCursor: it did not.
+    """
+    if not cursor:
+        return None
+    try:
+        raw = json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
+        at, identity, back = raw
+        moment = datetime.fromisoformat(at)
+        if moment.tzinfo is None or not isinstance(back, bool):
+            raise InvalidCursor("this cursor was not made by this list")
+        return Position(at=moment, id=UUID(identity), back=back)
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
+        raise InvalidCursor("this cursor was not made by this list") from None
+
+
+def cursor_of(position: Position | None) -> str | None:
+    """Write a position as a text to hand back."""
+    if position is None:
+        return None
+    raw = json.dumps([position.at.isoformat(), str(position.id), position.back])
+    return base64.urlsafe_b64encode(raw.encode()).decode()
+
+
+def page_body(page: Page[Any], form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Give a page as it is answered."""
+    return {
+        "results": form(page.items, many=True).data,
+        "next": cursor_of(page.next),
+        "previous": cursor_of(page.previous),
+    }
+
+
+def etag_of(version: int) -> str:
+    """Write a version as a strong ETag."""
+    return f'"{version}"'
+
+
+def matched_version(request: Request) -> int:
+    """Read from If-Match which version the request was written against.
+
+    Raises:
+        MatchMissing: the header is not there.
+        MatchFailed: it is no strong ETag of ours.
+    """
+    given = request.headers.get("If-Match", "").strip()
+    if not given:
+        raise MatchMissing("send If-Match with the ETag of what you read")
+    bare = given.removeprefix('"').removesuffix('"')
+    if len(given) != len(bare) + 2 or not (bare.isascii() and bare.isdigit()) or len(bare) > 9:  # noqa: PLR2004
+        raise MatchFailed(f"{given[:80]} is no ETag of ours; it looks like {etag_of(1)}")
+    return int(bare)
+
+
+def money(amount: Decimal) -> str:
+    """Write US dollars as a decimal text with at least two places."""
+    text = f"{amount:.9f}".rstrip("0")
+    whole, _, cents = text.partition(".")
+    return f"{whole}.{cents:0<2}"

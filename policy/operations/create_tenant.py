@@ -1,0 +1,51 @@
+"""Create a tenant."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from uuid_utils.compat import uuid7
+
+from policy import tenancy
+from policy.core.actor import SYSTEM, Actor
+from policy.errors import PolicyError
+from policy.models import AuditEvent, Tenant
+
+SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z")
+
+
+class InvalidSlug(PolicyError):  # noqa: N818
+    """The slug is not lower-case letters, digits and hyphens; no tenant was created."""
+
+
+class SlugTaken(PolicyError):  # noqa: N818
+    """Another tenant has this slug; no tenant was created."""
+
+
+def create_tenant(slug: str, name: str, *, by: Actor = SYSTEM) -> UUID:
+    """Create a tenant without a policy, which denies everything until it gets one.
+
+    Raises:
+        InvalidSlug: the slug cannot stand in addresses and commands.
+        SlugTaken: it is another tenant's.
+    """
+    if not SLUG.match(slug):
+        raise InvalidSlug(f"{slug!r} must be lower-case letters, digits and hyphens, at most 50")
+    tenant_id = uuid7()
+    try:
+        with tenancy.scope(tenant_id), transaction.atomic():
+            Tenant.objects.create(id=tenant_id, slug=slug, name=name)
+            AuditEvent.objects.create(
+                actor=by.name,
+                action="tenant.create",
+                subject=f"tenant/{tenant_id}",
+                detail={"slug": slug, "name": name},
+            )
+    except IntegrityError as error:
+        if "slug" not in str(error):
+            raise
+        raise SlugTaken(f"there is a tenant {slug!r} already") from None
+    return tenant_id

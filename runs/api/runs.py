@@ -1,0 +1,182 @@
+"""Runs over HTTP: start, list, get, cancel."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from policy.api.errors import InvalidFields
+from policy.api.idempotency import Answer, answer_once
+from policy.api.views import ApiView, body_of, page_body, position_of, query_of
+from policy.core.money import Limits
+from policy.models import Role
+from runs import queries
+from runs.api import pages
+from runs.api.fields import (
+    ReasonRequest,
+    RunDetailSerializer,
+    RunQuery,
+    RunSerializer,
+    StartRequest,
+)
+from runs.operations.cancel import cancel_run
+from runs.operations.start import StartRun, start_run
+
+METADATA: Final = "metadata."
+MOST_METADATA_FILTERS: Final = 5
+LONGEST_WAIT: Final = 30.0
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 0.5
+WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.ASCII)
+
+
+class RunList(ApiView):
+    """The runs of the tenant."""
+
+    @extend_schema(
+        operation_id="runs_list",
+        summary="List runs, newest first",
+        parameters=[RunQuery, pages.METADATA],
+        responses=pages.page_of("Run", RunSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """List runs, newest first."""
+        asked = query_of(request, RunQuery, leave=METADATA)
+        wanted = queries.RunFilter(
+            states=asked.get("state", frozenset()),
+            agent=asked.get("agent", ""),
+            metadata=_metadata(request),
+        )
+        with self.scope():
+            page = queries.runs(
+                wanted, position=position_of(asked.get("cursor")), limit=asked["limit"]
+            )
+            return Response(page_body(page, RunSerializer))
+
+    @extend_schema(
+        operation_id="runs_start",
+        summary="Start a run",
+        parameters=[pages.IDEMPOTENCY_KEY, pages.PREFER],
+        request=StartRequest,
+        responses={202: RunDetailSerializer, 200: RunDetailSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Start a run. 202, or 200 if it came to rest while this request waited."""
+        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
+        asked = body_of(request, StartRequest)
+        now = timezone.now()
+
+        def act() -> Answer:
+            limits = None if asked["budget"] is None else Limits(**asked["budget"])
+            run_id = start_run(
+                StartRun(
+                    agent=asked["agent"],
+                    version=asked["version"],
+                    input=asked["input"],
+                    budget=limits,
+                    deadline=asked["deadline"],
+                    metadata=asked["metadata"],
+                    by=actor,
+                ),
+                now=now,
+            )
+            return Answer(202, _run_body(run_id), {"Location": f"/api/v1/runs/{run_id}"})
+
+        answer = answer_once(request, "runs.start", act, now=now)
+        return self._waited(request, answer)
+
+    def _waited(self, request: Request, answer: Answer) -> Response:
+        seconds = _wait_of(request)
+        if not seconds:
+            return answer.response()
+        run_id = UUID(answer.body["id"])
+        if self._rests(run_id, seconds):
+            with self.scope():
+                done = Answer(200, _run_body(run_id), answer.headers, replayed=answer.replayed)
+        else:
+            done = answer
+        response = done.response()
+        response["Preference-Applied"] = f"wait={seconds:g}"
+        return response
+
+    def _rests(self, run_id: UUID, seconds: float) -> bool:
+        """Look until the run rests, holding neither transaction nor connection between looks."""
+        until, pause = time.monotonic() + seconds, FIRST_PAUSE
+        while True:
+            with self.scope():
+                state = queries.state_of(run_id)
+            if queries.comes_to_rest(state):
+                return True
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            if not connection.in_atomic_block:
+                connection.close()
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+class RunDetail(ApiView):
+    """One run."""
+
+    @extend_schema(operation_id="runs_get", summary="Get a run", responses=RunDetailSerializer)
+    def get(self, request: Request, run_id: UUID) -> Response:  # noqa: ARG002
+        """Get a run."""
+        with self.scope():
+            return Response(_run_body(run_id))
+
+
+class RunCancel(ApiView):
+    """Cancelling a run."""
+
+    @extend_schema(
+        operation_id="runs_cancel",
+        summary="Cancel a run",
+        parameters=[pages.IDEMPOTENCY_KEY],
+        request=ReasonRequest,
+        responses={202: RunDetailSerializer},
+    )
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Cancel a run. A worker that is in the middle of a step stops at its next boundary."""
+        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
+        asked = body_of(request, ReasonRequest) if request.data else {"reason": ""}
+        now = timezone.now()
+
+        def act() -> Answer:
+            cancel_run(run_id, by=actor, reason=asked["reason"], now=now)
+            return Answer(202, _run_body(run_id))
+
+        return answer_once(request, "runs.cancel", act, now=now).response()
+
+
+def _run_body(run_id: UUID) -> dict[str, Any]:
+    return dict(RunDetailSerializer(queries.run(run_id)).data)
+
+
+def _metadata(request: Request) -> tuple[tuple[str, str], ...]:
+    given = request.query_params
+    pairs = tuple(
+        (name.removeprefix(METADATA), text)
+        for name in given
+        if name.startswith(METADATA)
+        for text in given.getlist(name)
+    )
+    if len(pairs) > MOST_METADATA_FILTERS:
+        raise InvalidFields([("/query", f"at most {MOST_METADATA_FILTERS} metadata filters")])
+    for name, text in pairs:
+        if not name or "\x00" in name + text:
+            raise InvalidFields([(f"/query/{METADATA}", "needs a name and a plain text")])
+    return pairs
+
+
+def _wait_of(request: Request) -> float:
+    found = WAIT.search(request.headers.get("Prefer", ""))
+    return min(float(found[1]), LONGEST_WAIT) if found else 0.0

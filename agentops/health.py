@@ -16,6 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from policy.api.views import TaggedSchema
+
 ANSWER = inline_serializer("Health", {"status": serializers.CharField()})
 CHECKS = inline_serializer(
     "Readiness",
@@ -29,6 +31,7 @@ CHECKS = inline_serializer(
 class Live(APIView):
     """Whether this process answers at all."""
 
+    schema = TaggedSchema()
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
@@ -41,6 +44,7 @@ class Live(APIView):
 class Ready(APIView):
     """Whether everything is there that requests need."""
 
+    schema = TaggedSchema()
     authentication_classes = ()
     permission_classes = (AllowAny,)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from policy.api.views import StrictSerializer, money
@@ -19,6 +20,11 @@ class MoneyField(serializers.CharField):
     def to_representation(self, value: Any) -> str:
         """Write it with at least two places."""
         return money(value)
+
+
+@extend_schema_field({"allOf": [{"type": "string", "enum": ApprovalState.values}]})
+class ApprovalStateField(serializers.ChoiceField):
+    """Where an approval stands."""
 
 
 class CostSerializer(serializers.Serializer[Any]):
@@ -89,7 +95,7 @@ class ApprovalSerializer(serializers.Serializer[Any]):
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(ApprovalKind.values)
-    state = serializers.ChoiceField(ApprovalState.values)
+    state = ApprovalStateField(ApprovalState.values)
     version = serializers.IntegerField(help_text="Send it back as If-Match, in quotes")
     run_id = serializers.UUIDField()
     effect_key = serializers.CharField()

@@ -48,7 +48,15 @@ class ProblemSerializer(serializers.Serializer[Any]):
     retry_after_ms = serializers.IntegerField(allow_null=True)
 
 
-class ProblemSchema(AutoSchema):
+class TaggedSchema(AutoSchema):
+    """Groups views by the resource in their address."""
+
+    def get_tags(self) -> list[str]:
+        """Give the word after /api/v1/."""
+        return [self.path.split("/")[3]]
+
+
+class ProblemSchema(TaggedSchema):
     """Describes, beside what a view answers, the problems that every view may answer."""
 
     def _get_response_bodies(

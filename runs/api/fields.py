@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from policy.api.fields import BudgetSerializer, LimitsSerializer, MoneyField
+from policy.api.fields import ApprovalStateField, BudgetSerializer, LimitsSerializer, MoneyField
 from policy.api.views import PageQuery, StrictSerializer
 from policy.models import ApprovalState
 from runs.core.lifecycle import Reason, RunState
@@ -109,7 +109,7 @@ class RunQuery(PageQuery):
 class ApprovalQuery(PageQuery):
     """Which approvals."""
 
-    state = serializers.ChoiceField(ApprovalState.values, required=False)
+    state = ApprovalStateField(ApprovalState.values, required=False)
     run = serializers.UUIDField(required=False)
 
 

@@ -22,7 +22,7 @@ class MoneyField(serializers.CharField):
         return money(value)
 
 
-@extend_schema_field({"allOf": [{"type": "string", "enum": ApprovalState.values}]})
+@extend_schema_field({"anyOf": [{"type": "string", "enum": ApprovalState.values}]})
 class ApprovalStateField(serializers.ChoiceField):
     """Where an approval stands."""
 

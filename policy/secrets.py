@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 from policy.errors import SecretUnreadable
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 _PURPOSE: Final = b"agentops credentials 1"
 
@@ -57,6 +57,8 @@ def decrypt(tenant_id: UUID, token: bytes) -> str:
         SecretUnreadable: it was encrypted under another SECRET_KEY, for another tenant,
             or was changed since.
     """
+    from cryptography.fernet import InvalidToken  # noqa: PLC0415 - heavy, where it is used
+
     try:
         return _cipher(tenant_id, settings.SECRET_KEY).decrypt(token).decode()
     except InvalidToken:
@@ -65,6 +67,10 @@ def decrypt(tenant_id: UUID, token: bytes) -> str:
 
 @lru_cache(maxsize=1024)
 def _cipher(tenant_id: UUID, secret_key: str) -> Fernet:
+    from cryptography.fernet import Fernet  # noqa: PLC0415 - heavy, where it is used
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
+
     derived = HKDF(algorithm=SHA256(), length=32, salt=tenant_id.bytes, info=_PURPOSE).derive(
         secret_key.encode()
     )

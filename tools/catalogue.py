@@ -65,6 +65,8 @@ def _remote() -> Mapping[str, ToolSpec]:
     if known is None or known[0] < time.monotonic():
         rows = RemoteTool.objects.select_related("server").filter(enabled=True)
         found = {row.name: _spec(row) for row in rows}
+        if found:
+            mcp.warm_up()
         known = _read[tenant_id] = (time.monotonic() + LIFE, found)
     return known[1]
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 Step = str | int
 Op = Literal["set", "del", "append", "inc"]
 
+_UNSTORABLE = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
+
 OPS: tuple[Op, ...] = ("set", "del", "append", "inc")
 
 
@@ -42,22 +44,38 @@ def sha256(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def storable(value: Any) -> Any:
+    """Return the value with U+FFFD for what no database takes: NUL and halves of characters."""
+    match value:
+        case str():
+            return value.translate(_UNSTORABLE)
+        case list():
+            return [storable(item) for item in value]
+        case dict():
+            return {storable(key): storable(item) for key, item in value.items()}
+        case _:
+            return value
+
+
 def call_digest(name: str, arguments: Any) -> str:
     """Return what two calls have in common exactly when they ask for the same thing.
 
-    Numbers count by value: a JSON document that passed through other hands may spell 5 as 5.0.
+    A JSON document that passed through other hands may spell 5 as 5.0, and may have lost
+    characters that cannot be stored: numbers count by value, texts by what is storable.
     """
-    return sha256([name, _by_value(arguments)])
+    return sha256([name, _by_value(storable(arguments))])
 
 
 def _by_value(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_by_value(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _by_value(item) for key, item in value.items()}
-    return value
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_by_value(item) for item in value]
+        case dict():
+            return {key: _by_value(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def changed(records: dict[str, Any], effects: Sequence[Effect]) -> dict[str, Any]:

@@ -144,41 +144,48 @@ def _result(answer: Answer) -> types.CallToolResult:
     return types.CallToolResult(content=[content], structured_content=structured)
 
 
-def admin_routes(service: Service) -> list[BaseRoute]:
-    """Return what the player and the judge may ask."""
+class Admin:
+    """What the player and the judge may ask."""
 
-    async def name_run(request: Request) -> Response:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/runs", self.name_run, methods=["POST"]),
+            Route("/runs", self.runs, methods=["GET"]),
+            Route("/ledger", self.ledger),
+            Route("/records/{task:int}", self.records),
+            Route("/calls", self.calls),
+            Route("/outcome", self.outcome),
+        ]
+
+    async def name_run(self, request: Request) -> Response:
         body = await request.json()
-        task = body["task"]
-        if not 0 <= task < len(service.workload.tasks):
-            return JSONResponse({"error": f"no task {task}"}, status_code=404)
-        await service.name_run(body["run_id"], task)
+        if not 0 <= body["task"] < len(self._service.workload.tasks):
+            return JSONResponse({"error": f"no task {body['task']}"}, status_code=404)
+        await self._service.name_run(body["run_id"], body["task"])
         return Response(status_code=204)
 
-    async def ledger(_request: Request) -> Response:
-        return JSONResponse([asdict(row) for row in service.books.ledger()])
+    async def runs(self, _request: Request) -> Response:
+        return JSONResponse(self._service.books.runs())
 
-    async def records(request: Request) -> Response:
+    async def ledger(self, _request: Request) -> Response:
+        return JSONResponse([asdict(row) for row in self._service.books.ledger()])
+
+    async def records(self, request: Request) -> Response:
         try:
-            return JSONResponse(service.books.records(request.path_params["task"]))
+            return JSONResponse(self._service.books.records(request.path_params["task"]))
         except LookupError as error:
             return JSONResponse({"error": str(error)}, status_code=404)
 
-    async def calls(_request: Request) -> Response:
-        return JSONResponse(service.books.counts())
+    async def calls(self, _request: Request) -> Response:
+        return JSONResponse(self._service.books.counts())
 
-    async def outcome(request: Request) -> Response:
+    async def outcome(self, request: Request) -> Response:
         asked = request.query_params
-        answer = await service.look_up(asked["run"], asked["key"])
+        answer = await self._service.look_up(asked["run"], asked["key"])
         return JSONResponse({"happened": False} if answer is None else _happened(answer))
-
-    return [
-        Route("/runs", name_run, methods=["POST"]),
-        Route("/ledger", ledger),
-        Route("/records/{task:int}", records),
-        Route("/calls", calls),
-        Route("/outcome", outcome),
-    ]
 
 
 def _happened(answer: Answer) -> dict[str, Any]:
@@ -211,7 +218,7 @@ def application(service: Service, *, tool_key: str, admin_key: str) -> ASGIApp:
     app: Starlette = server.streamable_http_app(
         json_response=True, stateless_http=True, max_request_body_size=LARGEST_BODY
     )
-    app.router.routes.extend([*admin_routes(service), Route("/health", health)])
+    app.router.routes.extend([*Admin(service).routes(), Route("/health", health)])
     return Doors(app, tool_key=tool_key, admin_key=admin_key)
 
 

@@ -25,6 +25,7 @@ from agentops.play.records import (
     call_digest,
     changed,
     sha256,
+    storable,
 )
 
 JsonObject = dict[str, Any]
@@ -76,16 +77,15 @@ class Task:
 
     @property
     def label(self) -> str:
-        return self.id if isinstance(self.id, str) else json.dumps(self.id, ensure_ascii=False)
+        return str(storable(_plain(self.id)))
 
     @property
     def request(self) -> str:
         """The instructions as a person would hand them over: text."""
-        if isinstance(self.instructions, str):
-            return self.instructions
-        if isinstance(self.instructions, dict):
-            return "\n".join(f"{key}: {_plain(value)}" for key, value in self.instructions.items())
-        return _plain(self.instructions)
+        said = self.instructions
+        if isinstance(said, dict):
+            said = "\n".join(f"{key}: {_plain(value)}" for key, value in said.items())
+        return str(storable(_plain(said)))
 
 
 @dataclass(frozen=True)

@@ -90,3 +90,7 @@ def test_numbers_count_by_value_and_truth_is_not_a_number() -> None:
     assert call_digest("t", {"n": [5]}) == call_digest("t", {"n": [5.0]})
     assert call_digest("t", {"n": 1}) != call_digest("t", {"n": True})
     assert call_digest("t", {"n": 2**60}) != call_digest("t", {"n": 2**60 + 1})
+
+
+def test_what_cannot_be_stored_does_not_make_another_call() -> None:
+    assert call_digest("t", {"a\0": "\ud800b"}) == call_digest("t", {"a\ufffd": "\ufffdb"})

@@ -38,7 +38,12 @@ def test_ids_of_any_kind_have_a_label(id_: Any) -> None:
 
 @pytest.mark.parametrize(
     ("instructions", "request_text"),
-    [("do it", "do it"), ({"a": "b", "c": [1]}, "a: b\nc: [1]"), (None, "null"), (["x"], '["x"]')],
+    [
+        ("do it\0", "do it\ufffd"),
+        ({"a": "b", "c": [1]}, "a: b\nc: [1]"),
+        (None, "null"),
+        (["x"], '["x"]'),
+    ],
 )
 def test_instructions_of_any_kind_become_a_request(instructions: Any, request_text: str) -> None:
     task = parse(a_file(a_task(user_instructions=instructions))).tasks[0]

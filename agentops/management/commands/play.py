@@ -33,7 +33,7 @@ class Command(BaseCommand):
             "--concurrency", type=_count, metavar="N", default=16, help="unfinished runs at once"
         )
         parser.add_argument(
-            "--data", type=Path, metavar="DIR", help="keep everything; the same command goes on"
+            "--data", type=_folder, metavar="DIR", help="keep everything; the same command goes on"
         )
         parser.add_argument("--approve-writes", action="store_true", help="writes need approval")
         parser.add_argument(
@@ -69,6 +69,13 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return path
 
 
 def _count(text: str) -> int:

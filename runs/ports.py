@@ -60,6 +60,7 @@ class Question:
 
     id: str
     kind: str
+    digest: str
     policy_version: str
     rule: str
     reason: str

@@ -190,6 +190,7 @@ def _put(put: PutEffect) -> Mapping[str, Any]:
         raw["approval"] = {
             "id": question.id,
             "kind": question.kind,
+            "digest": question.digest,
             "policy_version": question.policy_version,
             "rule": question.rule,
             "reason": question.reason,

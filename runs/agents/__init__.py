@@ -1,0 +1,35 @@
+"""How an agent is written.
+
+    from runs.agents import agent, Context
+
+    @agent("refunds", version="3", model="fast", tools=["crm.read", "payments.refund"])
+    async def refunds(ctx: Context, request: RefundRequest) -> RefundReport: ...
+
+One level below, `graph(...)` takes named nodes and channels. Importing this needs no
+database and no settings.
+"""
+
+from runs.agents.context import Context, ModelFailed, SyncContext, ToolFailed
+from runs.agents.program import Program
+from runs.agents.registry import agent, code_agents, graph_agent
+from runs.core.channels import Channel, Reducer
+from runs.core.graph import Node, Send, Step, graph
+from runs.core.retry import RetryPolicy
+
+__all__ = [
+    "Channel",
+    "Context",
+    "ModelFailed",
+    "Node",
+    "Program",
+    "Reducer",
+    "RetryPolicy",
+    "Send",
+    "Step",
+    "SyncContext",
+    "ToolFailed",
+    "agent",
+    "code_agents",
+    "graph",
+    "graph_agent",
+]

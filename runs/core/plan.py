@@ -9,7 +9,7 @@ from policy.core.json import Json
 from policy.core.outcomes import ErrorClass
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import INPUT, Graph
-from runs.core.results import Broken, Finished, TaskResult
+from runs.core.results import TaskResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,7 @@ def first_checkpoint(graph: Graph, run_input: Json) -> Checkpoint:
 def plan(graph: Graph, checkpoint: Checkpoint, kept: Mapping[str, TaskResult]) -> Plan:
     """Decide what to do about the next super-step.
 
-    `kept` are results of its tasks from before: what finished or broke is not run
-    again (pending writes), what was held is.
+    `kept` are the results its tasks already have (pending writes); only the others run.
     """
     if checkpoint.super_step >= graph.max_super_steps:
         return Stop(
@@ -61,9 +60,5 @@ def plan(graph: Graph, checkpoint: Checkpoint, kept: Mapping[str, TaskResult]) -
             error_class=ErrorClass.NONDETERMINISM,
             detail=f"this agent version has no node {gone[0]!r} any more",
         )
-    open_tasks = tuple(
-        task
-        for task in checkpoint.tasks
-        if not isinstance(kept.get(task.id), Finished | Broken)
-    )
+    open_tasks = tuple(task for task in checkpoint.tasks if task.id not in kept)
     return Execute(tasks=open_tasks) if open_tasks else Reconcile()

@@ -52,6 +52,7 @@ class Fail:
 Commit = Advance | Suspend | Fail
 
 SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
+    Reason.POISON: RunState.INTERRUPTED,
     Reason.OUTCOME_UNKNOWN: RunState.INTERRUPTED,
     Reason.APPROVAL: RunState.INTERRUPTED,
     Reason.BUDGET: RunState.PAUSED,
@@ -128,28 +129,22 @@ def _stored(value: Any, writes: list[Json]) -> Json:
 def _next_tasks(
     graph: Graph, finished: Iterable[tuple[TaskSpec, Finished]], changed: Mapping[str, Json]
 ) -> tuple[TaskSpec, ...]:
-    """Collect who comes next: asked-for tasks in order, then subscribers by name."""
-    wanted: list[Send] = []
-    plain: set[str] = set()
+    """Collect who comes next: asked-for tasks in order, then subscribers by name.
 
-    def want(item: str | Send) -> None:
+    Sends are kept one by one; a node that is merely named comes once.
+    """
+    wanted: list[str | Send] = []
+    for task, result in finished:
+        following = graph.nodes[task.node].then if result.next is None else result.next
+        wanted.extend(following)
+    wanted.extend(n for n in sorted(graph.nodes) if graph.nodes[n].subscribes & changed.keys())
+    for item in wanted:
         name = item if isinstance(item, str) else item.node
         if name not in graph.nodes:
             raise InvalidGraph(f"no node {name!r}; there are {sorted(graph.nodes)}")
-        if isinstance(item, Send):
-            wanted.append(item)
-        elif item not in plain:
-            plain.add(item)
-            wanted.append(Send(node=item))
-
-    for task, result in finished:
-        following = graph.nodes[task.node].then if result.next is None else result.next
-        for item in following:
-            want(item)
-    for name in sorted(graph.nodes):
-        if graph.nodes[name].subscribes & changed.keys():
-            want(name)
-    return _numbered(wanted)
+    plain = dict.fromkeys(item for item in wanted if isinstance(item, str))
+    sends = [item for item in wanted if isinstance(item, Send)]
+    return _numbered([*sends, *(Send(node=name) for name in plain)])
 
 
 def _numbered(wanted: list[Send]) -> tuple[TaskSpec, ...]:

@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                 ('super_step', models.IntegerField(default=0)),
                 ('open_tasks', models.IntegerField(default=0)),
                 ('wakeups', models.IntegerField(default=0)),
+                ('wakeups_seen', models.IntegerField(default=0)),
                 ('crashes', models.SmallIntegerField(default=0)),
                 ('event_seq', models.BigIntegerField(default=0)),
                 ('fencing_token', models.BigIntegerField(default=0)),

@@ -31,6 +31,7 @@ class Run(TenantRow):
     super_step = models.IntegerField(default=0)
     open_tasks = models.IntegerField(default=0)
     wakeups = models.IntegerField(default=0)
+    wakeups_seen = models.IntegerField(default=0)
     crashes = models.SmallIntegerField(default=0)
     event_seq = models.BigIntegerField(default=0)
     fencing_token = models.BigIntegerField(default=0)

@@ -152,7 +152,8 @@ DECLARE
   v_sent bigint[];
 BEGIN
   PERFORM runs_tenant(p_tenant);
-  UPDATE runs_run SET open_tasks = cardinality(p_tasks), worker = NULL, lease_expires_at = NULL
+  UPDATE runs_run SET open_tasks = cardinality(p_tasks), wakeups_seen = wakeups,
+      worker = NULL, lease_expires_at = NULL
     WHERE id = p_run AND tenant_id = p_tenant AND state = 'running'
       AND fencing_token = p_token AND open_tasks = 0
     RETURNING super_step INTO v_step;
@@ -314,12 +315,12 @@ BEGIN
         arguments, digest, policy_version, rule, reason, created_at, expires_at,
         decided_by, decision_reason)
       SELECT v_approval, p_tenant, a.kind, 'open', 1, p_run, v_place, v_run.agent_name,
-        p_effect ->> 'name', p_effect ->> 'version', p_effect -> 'request', p_effect ->> 'digest',
+        p_effect ->> 'name', p_effect ->> 'version', p_effect -> 'request', a.digest,
         a.policy_version, a.rule, left(a.reason, 500), clock_timestamp(), runs_in(a.seconds), '', ''
       FROM jsonb_to_record(p_effect -> 'approval')
-        AS a (kind text, policy_version text, rule text, reason text, seconds float8);
+        AS a (kind text, digest text, policy_version text, rule text, reason text, seconds float8);
     PERFORM runs_audit(p_tenant, p_worker, 'approval.requested', 'approval/' || v_approval,
-      jsonb_build_object('effect', v_place, 'digest', p_effect -> 'digest'));
+      jsonb_build_object('effect', v_place, 'digest', p_effect -> 'approval' -> 'digest'));
     v_events := v_events || jsonb_build_array(jsonb_build_array('approval.requested',
       jsonb_build_object('approval', v_approval, 'key', v_place, 'tool', p_effect -> 'name')));
   END IF;
@@ -395,8 +396,9 @@ BEGIN
   IF v_run.open_tasks > 0 THEN
     RETURN '{"last": false}';
   END IF;
-  RETURN jsonb_build_object('last', true) || runs_facts(v_run)
-    || runs_load(p_tenant, p_run, p_super_step);
+  -- What woke the run since the fan-out is news to it: it must not be set aside for that.
+  RETURN runs_facts(v_run) || runs_load(p_tenant, p_run, p_super_step)
+    || jsonb_build_object('last', true, 'wakeups', v_run.wakeups_seen);
 END $$;
 
 -- Everything that happened, in one commit. Without p_head no checkpoint is made: the run

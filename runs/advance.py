@@ -1,0 +1,333 @@
+"""The heart: take a run through super-steps.
+
+    nudge ─▶ claim ─▶ load ─▶ plan ─▶ execute ─▶ reconcile ─▶ save ─▶ nudge
+             tx                pure    tx per     pure         tx
+                                       effect
+
+A worker carries a run on for a bounded burst; every super-step is its own commit under
+the lease's token. A super-step of several tasks is fanned out, one message for each, and
+whoever finishes the last one goes on with the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from policy.core.outcomes import ErrorClass
+from runs.agents.program import Program
+from runs.core.checkpoint import Checkpoint, decode
+from runs.core.graph import Graph
+from runs.core.lifecycle import Reason, RunState
+from runs.core.plan import Execute, Reconcile, Stop, plan
+from runs.core.reconcile import Advance, Commit, Fail, Suspend, reconcile
+from runs.core.results import Broken, Finished, Held, TaskResult
+from runs.errors import LeaseLost, UnknownAgent, UnknownVersion
+from runs.execute import Executed, execute
+from runs.leases import LeaseKeeper
+from runs.ports import Claimed, Lease, Nudge, Save, Saved
+from runs.shell import Shell
+
+log = structlog.get_logger()
+
+CRASHES_OF_A_TASK = 5
+"""How many workers one task may cost before its run is parked as poison."""
+
+
+class Advanced(StrEnum):
+    """How a nudge ended."""
+
+    HELD_ELSEWHERE = "held_elsewhere"
+    LEASE_LOST = "lease_lost"
+    FANNED_OUT = "fanned_out"
+    KEPT = "kept"
+    CHAINED = "chained"
+    SET_ASIDE = "set_aside"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """How far one message may carry a run: so many super-steps, so many seconds."""
+
+    super_steps: int = 20
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """Advances runs in one process."""
+
+    shell: Shell
+    keeper: LeaseKeeper
+    send: Callable[[Iterable[Nudge]], None]
+    burst: Burst = field(default_factory=Burst)
+
+    def advance(self, nudge: Nudge) -> Advanced:
+        """Follow a nudge.
+
+        Safe to call twice, late, or from two workers at once: only the newest lease can
+        commit, and an effect asked again finds its first answer.
+        """
+        store, shell = self.shell.store, self.shell
+        try:
+            if nudge.task:
+                claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
+                return Advanced.HELD_ELSEWHERE if claimed is None else self._task(claimed)
+            claimed = store.claim(
+                nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl
+            )
+            return Advanced.HELD_ELSEWHERE if claimed is None else self._run(_awake(claimed))
+        except LeaseLost as lost:
+            log.info("lease.lost", run_id=str(lost.run_id), fencing_token=lost.fencing_token)
+            return Advanced.LEASE_LOST
+
+    def _task(self, claimed: Claimed) -> Advanced:
+        """Run one fanned-out task, and go on with the run if it was the last."""
+        with self.keeper.keeping(claimed.lease):
+            executed = self._execute_task(claimed)
+            whole = self.shell.store.finish_task(
+                claimed.lease, executed.result, executed.effects, ttl=self.shell.ttl
+            )
+        return Advanced.KEPT if whole is None else self._run(whole)
+
+    def _execute_task(self, claimed: Claimed) -> Executed:
+        if claimed.crashes >= CRASHES_OF_A_TASK:
+            return Executed(result=Held(reason=Reason.POISON))
+        if claimed.cancel:
+            return Executed(result=_called_off(ErrorClass.CANCELLATION))
+        try:
+            program = self.shell.world.program(claimed)
+        except UnknownAgent as error:
+            return Executed(
+                result=Broken(error_class=ErrorClass.NONDETERMINISM, detail=str(error))
+            )
+        checkpoint = self._checkpoint(claimed)
+        task = next(t for t in checkpoint.tasks if t.id == claimed.lease.task)
+        return execute(self.shell, claimed, program, checkpoint, task)
+
+    def _run(self, claimed: Claimed) -> Advanced:
+        try:
+            program = self.shell.world.program(claimed)
+            checkpoint = self._checkpoint(claimed)
+        except (UnknownAgent, UnknownVersion) as error:
+            return self._park(claimed, str(error))
+        with structlog.contextvars.bound_contextvars(
+            run_id=claimed.lease.run_id, tenant_id=claimed.lease.tenant_id, agent=claimed.agent
+        ):
+            return _Carrying(self, claimed, program, checkpoint).on()
+
+    def _park(self, claimed: Claimed, why: str) -> Advanced:
+        save = Save(
+            state=RunState.INTERRUPTED,
+            wakeups=claimed.wakeups,
+            reason=Reason.VERSION,
+            error_class=ErrorClass.NONDETERMINISM,
+            error_detail=why,
+            events=[("run.parked", {"reason": Reason.VERSION, "detail": why})],
+        )
+        self.shell.store.save(claimed.lease, save, ttl=self.shell.ttl)
+        return Advanced.SET_ASIDE
+
+    def _checkpoint(self, claimed: Claimed) -> Checkpoint:
+        lease = claimed.lease
+
+        def read_log(channel: str) -> Callable[[], list[Any]]:
+            return lambda: self.shell.store.read_log(
+                lease.run_id, lease.tenant_id, channel, lease.super_step
+            )
+
+        return decode(lease.super_step, claimed.head, claimed.values, read_log)
+
+
+class _Carrying:
+    """One run, carried from super-step to super-step under one lease."""
+
+    def __init__(
+        self, engine: Engine, claimed: Claimed, program: Program, checkpoint: Checkpoint
+    ) -> None:
+        self.engine, self.shell = engine, engine.shell
+        self.claimed, self.program, self.checkpoint = claimed, program, checkpoint
+        self.steps = 0
+        self.until = time.monotonic() + engine.burst.seconds
+
+    @property
+    def graph(self) -> Graph:
+        return self.program.graph
+
+    @property
+    def lease(self) -> Lease:
+        return self.claimed.lease
+
+    def on(self) -> Advanced:
+        """Go on until the run ends, waits, fans out, or the burst is over."""
+        while True:
+            with self.engine.keeper.keeping(self.lease):
+                ended = self._super_step()
+            if ended is not None:
+                return ended
+
+    def _super_step(self) -> Advanced | None:
+        if (over := self._over()) is not None:
+            return over
+        match plan(self.graph, self.checkpoint, self.claimed.kept):
+            case Stop(error_class=error_class, detail=detail):
+                return self._end(RunState.FAILED, error_class, detail)
+            case Reconcile():
+                executed: Mapping[str, Executed] = {}
+            case Execute(tasks=(only,)):
+                done = execute(self.shell, self.claimed, self.program, self.checkpoint, only)
+                if done.stopped is not None:
+                    return self._called_off(done)
+                executed = {only.id: done}
+            case Execute(tasks=tasks):
+                nudges = self.shell.store.fan_out(self.lease, [task.id for task in tasks])
+                self.engine.send(nudges)
+                return Advanced.FANNED_OUT
+        return self._reconcile(executed)
+
+    def _over(self) -> Advanced | None:
+        """End a run that was cancelled or is past its deadline."""
+        if self.claimed.cancel:
+            return self._end(RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request")
+        deadline = self.claimed.deadline
+        if deadline is not None and self.shell.clock() >= deadline:
+            return self._end(RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline")
+        return None
+
+    def _called_off(self, done: Executed) -> Advanced:
+        if done.stopped is ErrorClass.CANCELLATION:
+            return self._end(
+                RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request", done
+            )
+        return self._end(RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline", done)
+
+    def _reconcile(self, executed: Mapping[str, Executed]) -> Advanced | None:
+        results: dict[str, TaskResult] = dict(self.claimed.kept)
+        results |= {task: done.result for task, done in executed.items()}
+        effects = [effect for done in executed.values() for effect in done.effects]
+        commit = reconcile(self.graph, self.checkpoint, results)
+        save = self._save_of(commit, executed)
+        saved = self.shell.store.save(
+            self.lease, _with_effects(save, effects), ttl=self.shell.ttl
+        )
+        return self._after(commit, saved)
+
+    def _save_of(self, commit: Commit, executed: Mapping[str, Executed]) -> Save:
+        wakeups = self.claimed.wakeups
+        match commit:
+            case Advance(checkpoint=checkpoint, writes=writes, ended=ended, output=output):
+                self.steps += 1
+                events: list[tuple[str, Any]] = [("super_step.committed", self._facts(checkpoint))]
+                if ended:
+                    events.append(("run.succeeded", {}))
+                return Save(
+                    state=RunState.SUCCEEDED if ended else self._onward(),
+                    wakeups=wakeups,
+                    checkpoint=checkpoint,
+                    writes=writes,
+                    output=output,
+                    events=events,
+                )
+            case Suspend(state=state, reason=reason, due_at=due_at):
+                until = due_at and due_at.isoformat()
+                return Save(
+                    state=state,
+                    wakeups=wakeups,
+                    reason=reason,
+                    due_at=due_at,
+                    kept=self._worth_keeping(executed),
+                    events=[(f"run.{state}", {"reason": reason, "until": until})],
+                )
+            case Fail(error_class=error_class, detail=detail):
+                return _ending(wakeups, RunState.FAILED, error_class, detail)
+
+    def _worth_keeping(self, executed: Mapping[str, Executed]) -> dict[str, TaskResult]:
+        """Keep what finished beside a task that waits, so that it is not run again."""
+        return {
+            task: done.result
+            for task, done in executed.items()
+            if isinstance(done.result, Finished)
+        }
+
+    def _facts(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        tasks = [task.id for task in self.checkpoint.tasks]
+        return {"super_step": checkpoint.super_step, "tasks": tasks}
+
+    def _onward(self) -> RunState:
+        """Go on in this message while the burst lasts, else chain the next one."""
+        burst = self.engine.burst
+        if self.steps < burst.super_steps and time.monotonic() < self.until:
+            return RunState.RUNNING
+        return RunState.QUEUED
+
+    def _after(self, commit: Commit, saved: Saved) -> Advanced | None:
+        if saved.state is RunState.RUNNING:
+            self._next(commit, saved)
+            return None
+        if saved.state is RunState.QUEUED:
+            nudge = Nudge(
+                tenant_id=self.lease.tenant_id, run_id=self.lease.run_id, outbox_id=saved.sent
+            )
+            self.engine.send([nudge])
+            return Advanced.CHAINED
+        return Advanced.ENDED if not isinstance(commit, Suspend) else Advanced.SET_ASIDE
+
+    def _next(self, commit: Commit, saved: Saved) -> None:
+        """Stand at the new checkpoint, with an empty ledger and nothing kept."""
+        if not isinstance(commit, Advance):
+            raise TypeError("only a committed super-step leads to a next one")
+        self.checkpoint = commit.checkpoint
+        self.claimed = _moved(self.claimed, commit.checkpoint.super_step, saved)
+
+    def _end(
+        self,
+        state: RunState,
+        error_class: ErrorClass,
+        detail: str,
+        done: Executed | None = None,
+    ) -> Advanced:
+        save = _ending(self.claimed.wakeups, state, error_class, detail)
+        effects = list(done.effects) if done else []
+        self.shell.store.save(self.lease, _with_effects(save, effects), ttl=self.shell.ttl)
+        return Advanced.ENDED
+
+
+def _ending(wakeups: int, state: RunState, error_class: ErrorClass, detail: str) -> Save:
+    return Save(
+        state=state,
+        wakeups=wakeups,
+        error_class=error_class,
+        error_detail=detail,
+        events=[(f"run.{state}", {"error_class": error_class, "detail": detail[:500]})],
+    )
+
+
+def _awake(claimed: Claimed) -> Claimed:
+    """Forget that tasks were held: whatever they waited for may have come."""
+    kept = {task: r for task, r in claimed.kept.items() if not isinstance(r, Held)}
+    return replace(claimed, kept=kept)
+
+
+def _called_off(error_class: ErrorClass) -> Broken:
+    return Broken(error_class=error_class, detail="the run was called off")
+
+
+def _with_effects(save: Save, effects: list[Any]) -> Save:
+    return replace(save, effects=effects) if effects else save
+
+
+def _moved(claimed: Claimed, super_step: int, saved: Saved) -> Claimed:
+    return replace(
+        claimed,
+        lease=replace(claimed.lease, super_step=super_step),
+        cancel=saved.cancel,
+        wakeups=saved.wakeups,
+        kept={},
+        ledger=(),
+    )

@@ -1,0 +1,215 @@
+"""What an agent's code sees of its run: its input, its state, and doors to the world.
+
+Everything asked for through a context is an effect: written down before it is sent,
+answered from the ledger when the code runs again. Code between two effects may run more
+than once; what it asks for happens once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from gateway.core.messages import Message, ModelRequest, ToolOffer
+from policy.core.json import Json, JsonObject, copied
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from runs.core.channels import Log
+from runs.errors import RunsError
+
+T = TypeVar("T")
+
+
+class ToolFailed(RunsError):  # noqa: N818
+    """A tool call gave no result; `failure` says why. The run goes on if you catch this."""
+
+    def __init__(self, tool: str, failure: Failed) -> None:
+        super().__init__(f"{tool}: {failure.error_class}: {failure.detail}")
+        self.tool, self.failure = tool, failure
+
+    @property
+    def error_class(self) -> ErrorClass:
+        """Give the class of the failure."""
+        return self.failure.error_class
+
+
+class ModelFailed(RunsError):  # noqa: N818
+    """A model gave no answer; `failure` says why."""
+
+    def __init__(self, model: str, failure: Failed) -> None:
+        super().__init__(f"model {model}: {failure.error_class}: {failure.detail}")
+        self.model, self.failure = model, failure
+
+    @property
+    def error_class(self) -> ErrorClass:
+        """Give the class of the failure."""
+        return self.failure.error_class
+
+
+class Door(Protocol):
+    """Where effects are asked for; the engine's side of a context."""
+
+    async def tool(self, name: str, arguments: JsonObject) -> Outcome:
+        """Call a tool, or find the recorded outcome of this very call."""
+        ...
+
+    async def model(self, request: ModelRequest) -> Outcome:
+        """Ask a model, or find the recorded answer."""
+        ...
+
+    async def offers(self) -> tuple[ToolOffer, ...]:
+        """List the tools granted to this agent, as a model is told of them."""
+        ...
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine from a plain function, and wait for it."""
+        ...
+
+
+class State(Mapping[str, Any]):
+    """A task's private copy of its run's channels: changing what it gives changes nothing."""
+
+    def __init__(self, channels: Mapping[str, Any], empty: Callable[[str], Any]) -> None:
+        self._channels, self._empty = channels, empty
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._channels.get(name)
+        value = self._empty(name) if value is None else value
+        return value if isinstance(value, Log) else copied(value)
+
+    def __iter__(self) -> Any:
+        return iter(self._channels)
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """The facts of one task: where it is, what it was given, which model is its agent's."""
+
+    run_id: str
+    super_step: int
+    task: str
+    arg: Json = None
+    agent: str = ""
+    version: str = ""
+    default_model: str = ""
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
+class _Base:
+    def __init__(self, setting: Setting, door: Door) -> None:
+        self._setting, self.door = setting, door
+
+    @property
+    def run_id(self) -> str:
+        """Give the run's id."""
+        return self._setting.run_id
+
+    @property
+    def super_step(self) -> int:
+        """Give the number of super-steps committed before this one."""
+        return self._setting.super_step
+
+    @property
+    def arg(self) -> Json:
+        """Give the argument of this task, where a `Send` gave one."""
+        return copied(self._setting.arg)
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """Give the channels' values, as a private copy."""
+        return self._setting.state
+
+    def _request(
+        self,
+        prompt: str | Sequence[Message],
+        model: str,
+        system: str,
+        tools: tuple[ToolOffer, ...],
+        max_tokens: int,
+    ) -> ModelRequest:
+        messages: Sequence[Message] = (
+            [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        )
+        return ModelRequest(
+            model=model or self._setting.default_model,
+            messages=tuple(messages),
+            system=system,
+            tools=tools,
+            max_tokens=max_tokens,
+        )
+
+
+class Context(_Base):
+    """The context of a coroutine."""
+
+    async def tool(self, name: str, /, **arguments: Json) -> Any:
+        """Call a tool and give its result.
+
+        Raises:
+            ToolFailed: it was refused, rejected by a person, or failed for good.
+        """
+        outcome = await self.door.tool(name, arguments)
+        if isinstance(outcome, Failed):
+            raise ToolFailed(name, outcome)
+        return outcome.value
+
+    async def model(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        model: str = "",
+        system: str = "",
+        tools: tuple[ToolOffer, ...] = (),
+        max_tokens: int = 4096,
+    ) -> Any:
+        """Ask a model; without a name, the agent's own. Gives `content` and `tool_calls`.
+
+        Raises:
+            ModelFailed: no answer was to be had.
+        """
+        request = self._request(prompt, model, system, tools, max_tokens)
+        outcome = await self.door.model(request)
+        if isinstance(outcome, Failed):
+            raise ModelFailed(request.model, outcome)
+        return outcome.value
+
+    async def call(self, name: str, arguments: JsonObject) -> Outcome:
+        """Call a tool and give the outcome as it is, failed or done."""
+        return await self.door.tool(name, arguments)
+
+    async def ask(self, request: ModelRequest) -> Outcome:
+        """Ask a model and give the outcome as it is, failed or done."""
+        return await self.door.model(request)
+
+
+class SyncContext(_Base):
+    """The context of a plain function: the same, waiting where the other awaits."""
+
+    def tool(self, name: str, /, **arguments: Json) -> Any:
+        """Call a tool and give its result; raises as `Context.tool`."""
+        outcome = self.door.wait(self.door.tool(name, arguments))
+        if isinstance(outcome, Failed):
+            raise ToolFailed(name, outcome)
+        return outcome.value
+
+    def model(
+        self,
+        prompt: str | Sequence[Message],
+        *,
+        model: str = "",
+        system: str = "",
+        tools: tuple[ToolOffer, ...] = (),
+        max_tokens: int = 4096,
+    ) -> Any:
+        """Ask a model; as `Context.model`."""
+        request = self._request(prompt, model, system, tools, max_tokens)
+        outcome = self.door.wait(self.door.model(request))
+        if isinstance(outcome, Failed):
+            raise ModelFailed(request.model, outcome)
+        return outcome.value
+
+
+__all__ = ["Context", "Done", "Door", "ModelFailed", "Setting", "State", "SyncContext", "ToolFailed"]

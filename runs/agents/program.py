@@ -1,0 +1,53 @@
+"""An agent version, ready to run: its graph, what it was granted, and its bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+
+from policy.core.json import Json, JsonObject
+from policy.core.money import Limits
+from runs.core.graph import Graph
+
+
+def _anything(value: Json) -> Json:
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What the engine executes for a run of one agent version.
+
+    `accept` checks a run's input and gives it in the form that is stored; it raises
+    `InvalidInput`. `tools` are patterns of granted tool names. `budget` and `deadline`
+    are a run's where its starter gives none.
+    """
+
+    name: str
+    version: str
+    graph: Graph
+    model: str = ""
+    tools: tuple[str, ...] = ()
+    budget: Limits = field(default_factory=Limits)
+    deadline: timedelta | None = None
+    input_schema: JsonObject = field(default_factory=dict)
+    accept: Callable[[Json], Json] = _anything
+    description: str = ""
+
+    def grants(self, tool: str) -> bool:
+        """Say whether the agent was given this tool."""
+        return any(fnmatchcase(tool, pattern) for pattern in self.tools)
+
+    def definition(self) -> JsonObject:
+        """Describe the version for its row."""
+        return {
+            "model": self.model,
+            "tools": list(self.tools),
+            "max_super_steps": self.graph.max_super_steps,
+            "graph": self.graph.shape(),
+            "graph_digest": self.graph.digest(),
+            "input_schema": self.input_schema,
+            "description": self.description,
+        }

@@ -1,0 +1,168 @@
+"""The agents that are written in code: what the decorators collected."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from policy.core.json import Json, JsonObject
+from policy.core.money import Limits
+from runs.agents.program import Program
+from runs.core.graph import INPUT, OUTPUT, Graph, Node, graph
+from runs.core.retry import RetryPolicy
+from runs.errors import InvalidGraph, InvalidInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_AGENTS: dict[tuple[str, str], Program] = {}
+
+
+def code_agents() -> Mapping[tuple[str, str], Program]:
+    """Give every agent version that code declares, by name and version."""
+    return dict(_AGENTS)
+
+
+def latest(name: str) -> Program | None:
+    """Give the version of a name that was declared last, or None."""
+    found = [program for (known, _), program in _AGENTS.items() if known == name]
+    return found[-1] if found else None
+
+
+def register(program: Program) -> Program:
+    """Add an agent version; declaring the same one again replaces it."""
+    _AGENTS.pop((program.name, program.version), None)
+    _AGENTS[program.name, program.version] = program
+    return program
+
+
+def agent(  # noqa: PLR0913 - a declaration, read by keyword
+    name: str,
+    *,
+    version: str,
+    model: str = "",
+    tools: Iterable[str] = (),
+    max_super_steps: int = 20,
+    budget: Limits | None = None,
+    deadline: timedelta | None = None,
+    retry: RetryPolicy | None = None,
+) -> Callable[[F], F]:
+    """Make an agent of a function `(ctx, request) -> report`, plain or async.
+
+    The request's annotation is the input's schema: what does not fit it is refused when
+    a run is started. The function is one task; when it resumes after a crash or a wait,
+    it runs again from its top and finds its recorded effects.
+
+    Raises:
+        InvalidGraph: the function does not take a context and a request.
+    """
+
+    def declare(function: F) -> F:
+        takes, gives = _types(function)
+
+        def main(ctx: Any) -> Any:
+            return function(ctx, takes.validate_python(ctx.state[INPUT]))
+
+        async def amain(ctx: Any) -> Any:
+            return await function(ctx, takes.validate_python(ctx.state[INPUT]))
+
+        runner = amain if inspect.iscoroutinefunction(function) else main
+        node = Node(name="main", run=_reporting(runner, gives), retry=retry or RetryPolicy())
+        register(
+            Program(
+                name=name,
+                version=version,
+                graph=graph(node, start="main", max_super_steps=max_super_steps),
+                model=model,
+                tools=tuple(tools),
+                budget=budget or Limits(),
+                deadline=deadline,
+                input_schema=_schema(takes),
+                accept=_accepting(takes),
+                description=inspect.getdoc(function) or "",
+            )
+        )
+        return function
+
+    return declare
+
+
+def graph_agent(name: str, *, version: str, of: Graph, **options: Any) -> Program:
+    """Register a graph as an agent version; options are `Program`'s fields."""
+    return register(Program(name=name, version=version, graph=of, **options))
+
+
+def load(paths: Iterable[Path]) -> None:
+    """Import every agent found below folders: `<folder>/<name>/__init__.py` or `<name>.py`.
+
+    Raises:
+        Exception: whatever an agent's own code raises; a broken agent stops the start.
+    """
+    for folder in paths:
+        for found in sorted(folder.glob("*")) if folder.is_dir() else ():
+            source = found / "__init__.py" if found.is_dir() else found
+            if source.suffix == ".py" and source.exists() and not found.name.startswith("_"):
+                _import(f"agents.{found.stem}", source)
+
+
+def _import(name: str, source: Path) -> None:
+    if name in sys.modules:
+        return
+    packaged = source.name == "__init__.py"
+    spec = importlib.util.spec_from_file_location(
+        name, source, submodule_search_locations=[str(source.parent)] if packaged else None
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{source} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _types(function: Callable[..., Any]) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2:  # noqa: PLR2004
+        raise InvalidGraph(f"{function.__name__} must take a context and a request")
+    hints = typing.get_type_hints(function)
+    return TypeAdapter(hints.get(parameters[1].name, Any)), TypeAdapter(hints.get("return", Any))
+
+
+def _reporting(runner: Callable[..., Any], gives: TypeAdapter[Any]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(runner):
+
+        async def reported(ctx: Any) -> Any:
+            return {OUTPUT: gives.dump_python(await runner(ctx), mode="json")}
+
+        return reported
+
+    def reported_at_once(ctx: Any) -> Any:
+        return {OUTPUT: gives.dump_python(runner(ctx), mode="json")}
+
+    return reported_at_once
+
+
+def _schema(takes: TypeAdapter[Any]) -> JsonObject:
+    return takes.json_schema()
+
+
+def _accepting(takes: TypeAdapter[Any]) -> Callable[[Json], Json]:
+    def accept(value: Json) -> Json:
+        try:
+            return takes.dump_python(takes.validate_python(value), mode="json")
+        except ValidationError as error:
+            raise InvalidInput(
+                [("/" + "/".join(str(part) for part in e["loc"]), e["msg"]) for e in error.errors()]
+            ) from error
+
+    return accept

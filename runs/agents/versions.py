@@ -1,0 +1,107 @@
+"""Agent versions as rows: which program a run's version means, and which one a name means."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from uuid_utils.compat import uuid7
+
+from policy import tenancy
+from policy.core.json import JsonObject
+from policy.errors import NoTenantScope
+from policy.models import Tenant
+from runs.agents import registry
+from runs.agents.program import Program
+from runs.agents.react import react, settings_of
+from runs.errors import UnknownAgent
+from runs.models import Agent, AgentVersion
+from runs.models.agents import AgentKind
+
+
+@cache
+def load_code() -> None:
+    """Import the agents that the settings point to, once in a process."""
+    registry.load(Path(settings.BASE_DIR, path) for path in settings.AGENT_PATHS)
+
+
+def program_of(version_id: UUID) -> Program:
+    """Give the program of a version in the open tenancy scope.
+
+    Raises:
+        UnknownAgent: the code has no such version any more, or it has another shape now.
+    """
+    row = AgentVersion.objects.select_related("agent").get(pk=version_id)
+    return _program(row)
+
+
+def _program(row: AgentVersion) -> Program:
+    if row.kind == AgentKind.REACT:
+        return react(row.agent.name, row.version, settings_of(row.definition))
+    load_code()
+    program = registry.code_agents().get((row.agent.name, row.version))
+    if program is None:
+        raise UnknownAgent(row.agent.name, row.version)
+    if program.graph.digest() != row.definition["graph_digest"]:
+        raise UnknownAgent(row.agent.name, f"{row.version} with the shape it had")
+    return program
+
+
+def resolve(name: str, version: str | None) -> tuple[AgentVersion, Program]:
+    """Find the version that a run is to be pinned to: the one named, or the newest.
+
+    A version that code declares gets its row when it is first asked for.
+
+    Raises:
+        UnknownAgent: neither the tenant nor the code has it.
+    """
+    rows = AgentVersion.objects.select_related("agent").filter(agent__name=name)
+    if version is not None:
+        rows = rows.filter(version=version)
+    load_code()
+    program = (
+        registry.latest(name) if version is None else registry.code_agents().get((name, version))
+    )
+    if program is not None:
+        return _row(program), program
+    row = rows.order_by("-created_at", "-id").first()
+    if row is None:
+        raise UnknownAgent(name, version)
+    return row, _program(row)
+
+
+def _row(program: Program) -> AgentVersion:
+    agent, _ = Agent.objects.get_or_create(
+        name=program.name, tenant=_tenant(), defaults={"id": uuid7()}
+    )
+    row, _ = AgentVersion.objects.get_or_create(
+        agent=agent,
+        version=program.version,
+        tenant=_tenant(),
+        defaults={"id": uuid7(), "kind": AgentKind.CODE, "definition": program.definition()},
+    )
+    return row
+
+
+def add_react_version(name: str, version: str, definition: JsonObject) -> UUID:
+    """Add a version of a react agent: prompt, model, tools and bounds. It never changes again."""
+    settings_of(definition)
+    agent, _ = Agent.objects.get_or_create(
+        name=name, tenant=_tenant(), defaults={"id": uuid7()}
+    )
+    row = AgentVersion(
+        id=uuid7(), agent=agent, version=version, kind=AgentKind.REACT, definition=definition
+    )
+    row.save(force_insert=True)
+    return row.id
+
+
+def _tenant() -> Any:
+    tenant_id = tenancy.current()
+    if tenant_id is None:
+        raise NoTenantScope("AgentVersion")
+    return Tenant(id=tenant_id)
+

@@ -1,0 +1,469 @@
+"""The life of one effect: asked, judged, written down, sent, and what came of it.
+
+    in the ledger?  done, failed ─────────────▶ that outcome, again
+                    held, unknown ────────────▶ what the person said, or wait on
+                    claimed, never finished ──▶ its worker died: ask again under the same
+                                                key; a `once` tool goes to a person
+                    retrying, or no row ──────▶ judge, write down, send
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, assert_never
+
+from gateway.core.messages import ModelRequest
+from gateway.errors import UnknownModel
+from policy.core.decide import CallRequest, EffectClass, Principal, Verdict
+from policy.core.json import Json, JsonObject, canonical, digest
+from policy.core.money import Amounts
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
+from policy.enforce import ApprovalNeeded, Approved, Permit, Refusal, enforce
+from runs.agents.program import Program
+from runs.core import retry
+from runs.core.effects import EffectKind, EffectState, Place, Recorded, effect_key
+from runs.core.lifecycle import Reason
+from runs.core.results import Held
+from runs.core.retry import RetryPolicy
+from runs.errors import LeaseLost, RunsError
+from runs.ports import Claimed, Put, PutEffect, Question, Settled
+from runs.shell import Shell, Stopped
+from tools.core.spec import ToolCall, ToolSpec
+from tools.errors import UnknownTool
+
+SECONDS_TO_FIND_OUT: Final = 7 * 24 * 3600.0
+"""How long a person has to say whether a call happened."""
+
+LARGEST_KEPT_QUESTION: Final = 2000
+"""Bytes of a model's question that the ledger keeps whole; a longer one is in the channels."""
+
+
+class Nondeterminism(RunsError):  # noqa: N818
+    """A task that ran again asked something else at the same place than the ledger holds."""
+
+    error_class = ErrorClass.NONDETERMINISM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks: a task of a run, under its lease, and what the ledger has of it."""
+
+    shell: Shell
+    claimed: Claimed
+    program: Program
+    task: str
+    retry: RetryPolicy
+    settled: list[Settled] = field(default_factory=list)
+
+    def recorded(self, ordinal: int) -> Recorded | None:
+        """Find the ledger's row for the task's n-th question, if it was asked before."""
+        for row in self.claimed.ledger:
+            if row.place.task == self.task and row.place.ordinal == ordinal:
+                return row
+        return None
+
+    def place(self, ordinal: int) -> Place:
+        """Name the place of the task's n-th question."""
+        return Place(self.claimed.lease.super_step, self.task, ordinal)
+
+    async def put(self, put: PutEffect) -> Put:
+        """Write an effect down, together with the outcomes that are not written yet.
+
+        Raises:
+            LeaseLost: somebody else holds the task; nothing was written.
+            Stopped: the run was cancelled or is past its deadline.
+        """
+        before, self.settled[:] = list(self.settled), []
+        answer = await self.shell.loop.in_thread(
+            self.shell.store.put_effect, self.claimed.lease, put, before
+        )
+        if answer is Put.LEASE_LOST:
+            raise LeaseLost(self.claimed.lease.run_id, self.claimed.lease.token)
+        if answer is Put.CANCELLED:
+            raise Stopped(ErrorClass.CANCELLATION)
+        if answer is Put.DEADLINE:
+            raise Stopped(ErrorClass.TIMEOUT)
+        return answer
+
+    def time_left(self) -> float:
+        """Give the seconds until the run's deadline; a day where it has none."""
+        if self.claimed.deadline is None:
+            return 86400.0
+        return (self.claimed.deadline - self.shell.clock()).total_seconds()
+
+
+class Asking:
+    """One question at one place. Subclasses know how tools and models are asked."""
+
+    kind: EffectKind
+    name: str
+    effect: EffectClass
+    version = ""
+
+    def __init__(self, asker: Asker, ordinal: int) -> None:
+        self.asker = asker
+        self.place = asker.place(ordinal)
+        self.key = effect_key(asker.claimed.lease.run_id, self.place)
+        self.recorded = asker.recorded(ordinal)
+
+    def digest(self) -> str:
+        """Name the question."""
+        raise NotImplementedError
+
+    def request(self) -> Json:
+        """Give what the ledger keeps of the question."""
+        raise NotImplementedError
+
+    async def judged(self, approved: Approved | None) -> Outcome | Held:
+        """Ask policy, write down, send; `approved` is a person's leave."""
+        raise NotImplementedError
+
+    async def outcome(self) -> Outcome | Held:
+        """Give the recorded outcome, or ask for real.
+
+        Raises:
+            Nondeterminism: the ledger holds another question at this place.
+            LeaseLost, Stopped: as `Asker.put`.
+        """
+        row = self.recorded
+        if row is None:
+            return await self.judged(None)
+        if row.digest != self.digest():
+            raise Nondeterminism(f"{self.key} was another question before: {self.name}")
+        match row.state:
+            case EffectState.DONE | EffectState.FAILED:
+                return outcome_from_json(row.outcome)
+            case EffectState.HELD:
+                return await self._held(row)
+            case EffectState.UNKNOWN:
+                return await self._unknown(row)
+            case EffectState.CLAIMED:
+                return await self._lost()
+            case EffectState.RETRYING:
+                return await self.judged(_approval(row))
+            case never:
+                assert_never(never)
+
+    async def _held(self, row: Recorded) -> Outcome | Held:
+        if row.approval == "open":
+            return Held(reason=Reason.APPROVAL)
+        if row.approval == "approved":
+            return await self.judged(_approval(row))
+        detail = f"rejected by {row.approval_by}: {row.approval_reason}"
+        if row.approval != "rejected":
+            detail = "nobody approved it in time" if row.approval == "expired" else row.approval
+        return self._settle(Failed(error_class=ErrorClass.POLICY_DENIED, detail=detail))
+
+    async def _unknown(self, row: Recorded) -> Outcome | Held:
+        if row.approval == "open":
+            return Held(reason=Reason.OUTCOME_UNKNOWN)
+        if row.approval == "happened":
+            return self._settle(Done(value=row.approval_result))
+        if row.approval == "not_happened":
+            return await self.judged(_approval(row))
+        return self._settle(
+            Failed(
+                error_class=ErrorClass.OUTCOME_UNKNOWN,
+                detail="its worker died while it ran, and nobody said whether it happened",
+                in_doubt=True,
+            )
+        )
+
+    async def _lost(self) -> Outcome | Held:
+        if self.effect is EffectClass.ONCE:
+            return await self.in_doubt("its worker died while it ran")
+        return await self.judged(None if self.recorded is None else _approval(self.recorded))
+
+    async def in_doubt(self, why: str) -> Held:
+        """Ask a person whether it happened; it is never sent again without an answer."""
+        question = Question(
+            id=self.asker.shell.mint(),
+            kind="outcome_unknown",
+            digest=self.call_digest(),
+            policy_version=self.asker.claimed.policy_version_id or "",
+            rule="",
+            reason=f"Did this happen? {why}",
+            seconds=SECONDS_TO_FIND_OUT,
+        )
+        await self.asker.put(self._put(EffectState.UNKNOWN, question=question, lost=why))
+        return Held(reason=Reason.OUTCOME_UNKNOWN)
+
+    def call_digest(self) -> str:
+        """Name the call that a person decides on: tool, version and exact arguments."""
+        return self.digest()
+
+    def _put(self, state: EffectState, **more: Any) -> PutEffect:
+        return PutEffect(
+            place=self.place,
+            kind=self.kind,
+            name=self.name,
+            version=self.version,
+            effect=self.effect,
+            digest=self.digest(),
+            request=self.request(),
+            state=state,
+            **more,
+        )
+
+    async def refused(self, failed: Failed, decision: JsonObject | None = None) -> Failed:
+        """Write down that it was never sent, and why."""
+        await self.asker.put(
+            self._put(
+                EffectState.FAILED,
+                outcome=outcome_to_json(failed),
+                error_class=failed.error_class,
+                decision=decision or {},
+            )
+        )
+        return failed
+
+    async def claimed(self, reserve: Amounts, decision: JsonObject | None = None) -> Held | None:
+        """Write it down and set its money aside; Held where the money is not there."""
+        answer = await self.asker.put(
+            self._put(EffectState.CLAIMED, reserve=reserve, decision=decision or {})
+        )
+        return None if answer is Put.OK else Held(reason=Reason.BUDGET)
+
+    async def came_back(self, outcome: Outcome) -> Outcome | Held:
+        """Decide what a real outcome means: keep it, try again later, or ask a person."""
+        if isinstance(outcome, Done):
+            return self._settle(outcome)
+        if outcome.in_doubt and self.effect is EffectClass.ONCE:
+            return await self.in_doubt(f"{outcome.error_class}: {outcome.detail}")
+        number = 1 if self.recorded is None else self.recorded.attempt + 1
+        attempt = retry.Attempt(
+            key=self.key,
+            number=number,
+            error_class=outcome.error_class,
+            retry_after=outcome.retry_after,
+        )
+        now = self.asker.shell.clock()
+        decision = retry.decide(
+            self.asker.retry, attempt, now=now, deadline=self.asker.claimed.deadline
+        )
+        match decision:
+            case retry.RetryAt(when=when):
+                return self._again(outcome, number, when)
+            case retry.GiveUp():
+                return self._settle(outcome)
+            case never:
+                assert_never(never)
+
+    def _again(self, failed: Failed, number: int, when: datetime) -> Held:
+        self.asker.settled.append(
+            Settled(
+                place=self.place,
+                state=EffectState.RETRYING,
+                error_class=failed.error_class,
+                usage=failed.usage,
+                attempt_failed={
+                    "attempt": number,
+                    "error_class": failed.error_class,
+                    "detail": failed.detail[:500],
+                    "next": when.isoformat(),
+                },
+            )
+        )
+        return Held(reason=Reason.TIMER, until=when)
+
+    def _settle(self, outcome: Outcome) -> Outcome:
+        failed = isinstance(outcome, Failed)
+        self.asker.settled.append(
+            Settled(
+                place=self.place,
+                state=EffectState.FAILED if failed else EffectState.DONE,
+                outcome=outcome_to_json(outcome),
+                error_class=outcome.error_class if isinstance(outcome, Failed) else "",
+                usage=outcome.usage,
+            )
+        )
+        return outcome
+
+
+class AskingTool(Asking):
+    """A tool call: nothing is sent without a permit."""
+
+    kind = EffectKind.TOOL
+    effect = EffectClass.ONCE
+
+    def __init__(self, asker: Asker, ordinal: int, name: str, arguments: JsonObject) -> None:
+        super().__init__(asker, ordinal)
+        self.name, self.arguments = name, arguments
+        self.spec: ToolSpec | None = None
+
+    def digest(self) -> str:
+        """Name the question, whatever version of the tool will answer it."""
+        return digest("tool", self.name, dict(self.arguments))
+
+    def call_digest(self) -> str:
+        """Name the call: tool, version and exact arguments."""
+        return digest(self.name, self.version, dict(self.arguments))
+
+    def request(self) -> Json:
+        """Give the arguments."""
+        return dict(self.arguments)
+
+    async def outcome(self) -> Outcome | Held:
+        """Find the tool, then as any question."""
+        world, tenant = self.asker.shell.world, self.asker.claimed.lease.tenant_id
+        try:
+            self.spec = await self.asker.shell.loop.in_thread(world.tool, tenant, self.name)
+        except UnknownTool as error:
+            if self.recorded is None:
+                return await self.refused(
+                    Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
+                )
+        else:
+            self.effect, self.version = self.spec.effect, self.spec.version
+        return await super().outcome()
+
+    async def judged(self, approved: Approved | None) -> Outcome | Held:
+        """Ask policy, write down, send."""
+        spec = self.spec
+        if spec is None:
+            return await self.refused(
+                Failed(error_class=ErrorClass.PERMANENT_DEPENDENCY, detail="the tool is gone")
+            )
+        claimed = self.asker.claimed
+        policy = await self.asker.shell.loop.in_thread(self.asker.shell.world.policy, claimed)
+        verdict = enforce(policy, self._call(spec), now=self.asker.shell.clock(), approved=approved)
+        match verdict:
+            case Refusal(verdict=why):
+                failed = Failed(error_class=ErrorClass.POLICY_DENIED, detail=why.reason)
+                return await self.refused(failed, _decision(why))
+            case ApprovalNeeded(verdict=why):
+                return await self._ask_a_person(why)
+            case Permit() as permit:
+                return await self._send(spec, permit)
+            case never:
+                assert_never(never)
+
+    def _call(self, spec: ToolSpec) -> CallRequest:
+        claimed = self.asker.claimed
+        return CallRequest(
+            tool=spec.name,
+            version=spec.version,
+            arguments=self.arguments,
+            effect=spec.effect,
+            risk=spec.risk,
+            agent=claimed.agent,
+            granted=self.asker.program.grants(spec.name),
+            principal=Principal(id=claimed.principal_id, name=claimed.started_by),
+        )
+
+    async def _ask_a_person(self, why: Verdict) -> Held:
+        question = Question(
+            id=self.asker.shell.mint(),
+            kind="tool_call",
+            digest=self.call_digest(),
+            policy_version=why.policy_version,
+            rule=why.rule,
+            reason=why.reason,
+            seconds=why.terms.expires_after.total_seconds(),
+        )
+        await self.asker.put(
+            self._put(EffectState.HELD, question=question, decision=_decision(why))
+        )
+        return Held(reason=Reason.APPROVAL)
+
+    async def _send(self, spec: ToolSpec, permit: Permit) -> Outcome | Held:
+        held = await self.claimed(Amounts(tool_calls=1), _decision(permit.verdict))
+        if held is not None:
+            return held
+        call = ToolCall(
+            spec=spec,
+            arguments=self.arguments,
+            key=self.key,
+            run_id=self.asker.claimed.lease.run_id,
+            tenant_id=self.asker.claimed.lease.tenant_id,
+            timeout=min(spec.timeout, self.asker.time_left()),
+        )
+        shell = self.asker.shell
+        return await self.came_back(
+            await shell.world.invoke(call, permit=permit, now=shell.clock())
+        )
+
+
+class AskingModel(Asking):
+    """A question to a model: its worst case is set aside before it is sent."""
+
+    kind = EffectKind.MODEL
+    effect = EffectClass.IDEMPOTENT
+
+    def __init__(self, asker: Asker, ordinal: int, request: ModelRequest) -> None:
+        super().__init__(asker, ordinal)
+        self.question, self.name = request, request.model
+        asked = request.to_json()
+        asked.pop("tools")
+        self._digest = digest("model", asked)
+        self._asked = asked
+
+    def digest(self) -> str:
+        """Name the question: model, conversation and bounds, but not the tools on offer."""
+        return self._digest
+
+    def request(self) -> Json:
+        """Give the question, or what names it where it is long: it is in the channels then."""
+        if len(canonical(self._asked)) <= LARGEST_KEPT_QUESTION:
+            return self._asked
+        return {"model": self.name, "messages": len(self.question.messages), "digest": self._digest}
+
+    async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002
+        """Price it, write it down, send it."""
+        shell, tenant = self.asker.shell, self.asker.claimed.lease.tenant_id
+        try:
+            quote, credential = await shell.loop.in_thread(
+                shell.world.quote, tenant, self.question
+            )
+        except UnknownModel as error:
+            return await self.refused(
+                Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
+            )
+        self.version = quote.route.price.version
+        if (held := await self.claimed(quote.amounts)) is not None:
+            return held
+        timeout = min(quote.route.timeout, self.asker.time_left())
+        outcome = await shell.world.complete(
+            self.question, quote, credential, key=self.key, timeout=timeout
+        )
+        return await self.came_back(outcome)
+
+
+def _approval(row: Recorded) -> Approved | None:
+    if row.approval not in {"approved", "not_happened", "happened"}:
+        return None
+    return Approved(digest=row.approval_digest, policy_version=row.approval_policy)
+
+
+def _decision(verdict: Verdict) -> JsonObject:
+    return {
+        "decision": verdict.decision,
+        "rule": verdict.rule,
+        "reason": verdict.reason,
+        "policy_version": verdict.policy_version,
+    }
+
+
+def outcome_to_json(outcome: Outcome) -> Json:
+    """Write an outcome down for the ledger."""
+    match outcome:
+        case Done(value=value):
+            return {"value": value}
+        case Failed(error_class=error_class, detail=detail, in_doubt=in_doubt):
+            return {"failed": error_class, "detail": detail, "in_doubt": in_doubt}
+        case never:
+            assert_never(never)
+
+
+def outcome_from_json(raw: Mapping[str, Any]) -> Outcome:
+    """Read an outcome back; its use was settled when it was written."""
+    if "failed" in raw:
+        return Failed(
+            error_class=ErrorClass(raw["failed"]),
+            detail=raw["detail"],
+            in_doubt=raw.get("in_doubt", False),
+            usage=Usage(),
+        )
+    return Done(value=raw["value"])

@@ -1,0 +1,106 @@
+"""The real world around a run: rows of the tenant, registered tools, the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import connection
+
+from gateway import complete as gateway_complete
+from gateway.core.messages import ModelRequest
+from gateway.core.route import Quote
+from gateway.routes import route
+from policy import tenancy
+from policy.core.decide import Policy
+from policy.core.outcomes import Outcome
+from policy.enforce import Permit
+from policy.policies import by_version
+from runs.agents.program import Program
+from runs.agents.versions import program_of
+from runs.ports import Claimed
+from tools import catalogue
+from tools import invoke as tools_invoke
+from tools.core.spec import ToolCall, ToolSpec
+
+T = TypeVar("T")
+
+SHORT = 2.0
+"""Seconds for which rows that people may edit are believed."""
+
+
+class LiveWorld:
+    """A `World` over the database, the tool registry and the gateway."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[float, Any]] = {}
+
+    def program(self, claimed: Claimed) -> Program:
+        """Give the program of the run's agent version, which never changes."""
+        return self._once(
+            claimed.lease.tenant_id,
+            ("program", claimed.agent_version_id),
+            lambda: program_of(UUID(claimed.agent_version_id)),
+            float("inf"),
+        )
+
+    def policy(self, claimed: Claimed) -> Policy:
+        """Give the policy that was in force when the run was claimed; versions never change."""
+        version = claimed.policy_version_id
+        if version is None:
+            return Policy(version="", rules=())
+        return self._once(
+            claimed.lease.tenant_id,
+            ("policy", version),
+            lambda: by_version(UUID(version)),
+            float("inf"),
+        )
+
+    def tool(self, tenant_id: str, name: str) -> ToolSpec:
+        """Find a tool, or raise UnknownTool."""
+        return self._once(tenant_id, ("tool", name), lambda: catalogue.find(name), SHORT)
+
+    def tools(self, tenant_id: str, granted: Sequence[str]) -> list[ToolSpec]:
+        """Find the tools that match any of the granted patterns, by name."""
+        patterns = tuple(granted)
+        return self._once(
+            tenant_id, ("tools", patterns), lambda: catalogue.specs(patterns), SHORT
+        )
+
+    def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:
+        """Price a question at its worst, and give the credential to ask it with."""
+        found, credential = self._once(
+            tenant_id, ("route", request.model), lambda: route(request.model), SHORT
+        )
+        return gateway_complete.quote(request, found), credential
+
+    async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
+        """Make a tool call."""
+        return await tools_invoke.invoke(call, permit=permit, now=now)
+
+    async def complete(
+        self, request: ModelRequest, quote: Quote, credential: Any, *, key: str, timeout: float
+    ) -> Outcome:
+        """Ask a model."""
+        return await gateway_complete.complete(
+            request, quote, credential=credential, key=key, timeout=timeout
+        )
+
+    def _once(self, tenant_id: str, what: Hashable, read: Callable[[], T], life: float) -> T:
+        """Read within the tenant's scope, or believe what was read a moment ago."""
+        key = (tenant_id, what)
+        known = self._known.get(key)
+        now = time.monotonic()
+        if known is not None and now < known[0]:
+            value: T = known[1]
+            return value
+        try:
+            with tenancy.scope(UUID(tenant_id)):
+                value = read()
+        finally:
+            connection.close()
+        self._known[key] = (now + life, value)
+        return value

@@ -1,0 +1,64 @@
+"""`manage.py sweep`: the sweeper, until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import redis
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from runs import outbox
+from runs.process import open_pool
+from runs.sweep import Sweeper
+
+log = structlog.get_logger()
+
+
+class Command(BaseCommand):
+    """Relay messages and look after what nobody holds any more."""
+
+    help = "Run the sweeper: relay, timers, deadlines, leases left behind."
+
+    def add_arguments(self, parser: Any) -> None:
+        """Offer a single round."""
+        parser.add_argument("--once", action="store_true", help="one round, then exit")
+
+    def handle(self, **options: Any) -> None:
+        """Sweep until SIGTERM or SIGINT."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        broker = redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
+        )
+        sweeper = Sweeper(
+            pool=open_pool(2), send=outbox.send, backlog=lambda: _backlog(broker)
+        )
+        while not stop.is_set():
+            self._round(sweeper, broker)
+            if options["once"] or stop.wait(settings.SWEEP_SECONDS):
+                break
+
+    def _round(self, sweeper: Sweeper, broker: Any) -> None:
+        try:
+            found = sweeper.round()
+        except Exception:  # noqa: BLE001 - the next round looks again; nothing is lost meanwhile
+            log.warning("sweep.failed", exc_info=True)
+            return
+        if any(found.values()):
+            log.info("sweep.found", **{name: n for name, n in found.items() if n})
+        try:
+            broker.set(f"{settings.REDIS_PREFIX}:sweeper", "1", ex=15)
+        except redis.RedisError:
+            log.warning("sweep.broker_away")
+
+
+def _backlog(broker: Any) -> int:
+    try:
+        return int(broker.llen(f"{settings.REDIS_PREFIX}:runs"))
+    except redis.RedisError:
+        return 0

@@ -1,0 +1,40 @@
+"""Nudges that are part of a caller's transaction: written with it, sent after it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from policy.core.json import JsonObject, canonical
+from runs import outbox
+from runs.ports import Nudge
+
+
+def nudge(tenant_id: UUID, run_id: UUID) -> None:
+    """Leave a nudge in the outbox, and send it as soon as the transaction is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT runs_nudge(%s, %s, NULL, '')", [tenant_id, run_id])
+        _after_commit(tenant_id, run_id, cursor.fetchone()[0])
+
+
+def wake(tenant_id: UUID, run_id: UUID, event: str, data: JsonObject) -> None:
+    """Call upon a run because something it may wait for has happened (see `runs_wake`)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT runs_wake(%s, %s, %s, %s::jsonb)",
+            [tenant_id, run_id, event, canonical(data).decode()],
+        )
+        if (sent := cursor.fetchone()[0]) is not None:
+            _after_commit(tenant_id, run_id, sent)
+
+
+def _after_commit(tenant_id: UUID, run_id: UUID, outbox_id: int) -> None:
+    message = Nudge(tenant_id=str(tenant_id), run_id=str(run_id), outbox_id=outbox_id)
+
+    def leave() -> None:
+        if outbox.send([message]):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT runs_sent(%s)", [[outbox_id]])
+
+    transaction.on_commit(leave, robust=True)

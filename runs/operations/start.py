@@ -1,0 +1,110 @@
+"""Start a run: accepted means durable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from policy import tenancy
+from policy.audit import record
+from policy.core.actor import Actor
+from policy.core.json import Json, JsonObject
+from policy.core.money import Limits
+from policy.errors import NoTenantScope
+from policy.models import Budget, BudgetScope
+from runs.agents.program import Program
+from runs.agents.versions import resolve
+from runs.core.checkpoint import encode
+from runs.core.lifecycle import RunState
+from runs.core.plan import first_checkpoint
+from runs.models import AgentVersion, Checkpoint, Run, RunEvent
+from runs.nudging import nudge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun:
+    """What somebody asks for. `deadline` counts from now; limits of None are the agent's."""
+
+    agent: str
+    input: Json
+    by: Actor
+    version: str | None = None
+    budget: Limits | None = None
+    deadline: timedelta | None = None
+    metadata: JsonObject = field(default_factory=dict)
+
+
+def start_run(command: StartRun, *, now: datetime) -> UUID:
+    """Accept a run: it is queued, and will end or wait for a named thing.
+
+    The run, its first checkpoint, its budget, its first event, the audit record and the
+    nudge are one commit, the caller's.
+
+    Raises:
+        UnknownAgent: there is no such agent or version.
+        InvalidInput: the input does not fit the agent.
+    """
+    tenant_id = tenancy.current()
+    if tenant_id is None:
+        raise NoTenantScope("Run")
+    version, program = resolve(command.agent, command.version)
+    accepted = program.accept(command.input)
+    budgets = _budgets(command, program)
+    run = _run(command, version, program, now)
+    run.budget_ids = [budget.id for budget in budgets]
+    for budget in budgets:
+        if budget.scope == BudgetScope.RUN:
+            budget.scope_id = run.id
+            budget.save(force_insert=True)
+    run.save(force_insert=True)
+    first = first_checkpoint(program.graph, accepted)
+    Checkpoint(
+        tenant_id=tenant_id,
+        run_id=run.id,
+        super_step=0,
+        fencing_token=0,
+        head=encode(first),
+        writes=dict(first.channels),
+    ).save(force_insert=True)
+    RunEvent(
+        tenant_id=tenant_id, run_id=run.id, seq=1, type="run.queued", data={"agent": run.agent_name}
+    ).save(force_insert=True)
+    record(command.by, "run.started", f"run/{run.id}", {"agent": run.agent_name})
+    nudge(tenant_id, run.id)
+    return run.id
+
+
+def _run(command: StartRun, version: AgentVersion, program: Program, now: datetime) -> Run:
+    deadline = command.deadline or program.deadline
+    return Run(
+        id=uuid7(),
+        agent_version=version,
+        agent_name=program.name,
+        principal_id=command.by.principal_id or None,
+        started_by=command.by.name,
+        state=RunState.QUEUED,
+        event_seq=1,
+        nudged_at=now,
+        deadline_at=deadline and now + deadline,
+        metadata=command.metadata,
+        created_at=now,
+    )
+
+
+def _budgets(command: StartRun, program: Program) -> list[Budget]:
+    """Give the budgets above the run: its own, and the tenant's where there is one."""
+    limits = command.budget or program.budget
+    own = Budget(
+        id=uuid7(),
+        scope=BudgetScope.RUN,
+        cost_limit=limits.cost,
+        tokens_limit=limits.tokens,
+        model_calls_limit=limits.model_calls,
+        tool_calls_limit=limits.tool_calls,
+    )
+    return [own, *Budget.objects.filter(scope=BudgetScope.TENANT)]
+
+

@@ -1,0 +1,84 @@
+"""Nudges: messages that leave only if their transaction did, at least once, in no order.
+
+A nudge says "look at this run" and nothing more. Its row is written by the transaction
+that makes it necessary; whoever committed sends it at once and removes the row; the
+relay sends what was left behind. While the broker is away a breaker keeps senders from
+waiting for it: the rows stay, and the relay sends them when it is back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+import pybreaker
+import structlog
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from runs.ports import Nudge
+
+log = structlog.get_logger()
+
+ADVANCE = "runs.advance"
+
+broker = pybreaker.CircuitBreaker(fail_max=3, reset_timeout=2, name="broker")
+
+
+def send(nudges: Iterable[Nudge]) -> list[Nudge]:
+    """Send nudges and give those that left; while the broker is away, none."""
+    left: list[Nudge] = []
+    for nudge in nudges:
+        try:
+            with broker.calling():
+                _publish(nudge)
+        except (OperationalError, OSError, pybreaker.CircuitBreakerError) as error:
+            log.warning("outbox.broker_away", error_type=type(error).__name__)
+            return left
+        left.append(nudge)
+    return left
+
+
+def _publish(nudge: Nudge) -> None:
+    kwargs: dict[str, object] = {"tenant_id": nudge.tenant_id, "run_id": nudge.run_id}
+    if nudge.task:
+        kwargs |= {"super_step": nudge.super_step, "task": nudge.task}
+    current_app.send_task(ADVANCE, kwargs=kwargs, ignore_result=True, retry=False)
+
+
+class Sender:
+    """Sends nudges from a worker and removes their rows a little later, many at a time."""
+
+    def __init__(self, forget: Callable[[Sequence[int]], None], *, pause: float = 0.5) -> None:
+        self._forget, self._pause = forget, pause
+        self._sent: list[int] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._thread.start()
+
+    def __call__(self, nudges: Iterable[Nudge]) -> None:
+        """Send nudges whose rows are committed."""
+        left = [nudge.outbox_id for nudge in send(nudges) if nudge.outbox_id is not None]
+        with self._lock:
+            self._sent.extend(left)
+
+    def flush(self) -> None:
+        """Remove the rows of what was sent."""
+        with self._lock:
+            sent, self._sent = self._sent, []
+        if sent:
+            self._forget(sent)
+
+    def close(self) -> None:
+        """Stop, after removing what was sent."""
+        self._stop.set()
+        self._thread.join()
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._pause):
+            try:
+                self.flush()
+            except Exception:  # noqa: BLE001 - a message sent twice harms nobody
+                log.warning("outbox.rows_left", exc_info=True)

@@ -1,0 +1,39 @@
+"""What the engine works with, and the ways in which a task's node is put away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from policy.core.outcomes import ErrorClass
+from runs.loop import IoLoop
+from runs.ports import Store
+from runs.world import World
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """A store, a world, a loop, a clock (UTC), a maker of ids, and who is working."""
+
+    store: Store
+    world: World
+    loop: IoLoop
+    clock: Clock
+    mint: Callable[[], str]
+    worker: str
+    ttl: float
+
+
+class Unwound(BaseException):  # noqa: N818 - not an error: the node's stack is put away
+    """The task waits, or its run was called off; nothing more may be asked for."""
+
+
+class Stopped(Unwound):
+    """The run was cancelled or is past its deadline."""
+
+    def __init__(self, error_class: ErrorClass) -> None:
+        super().__init__(error_class)
+        self.error_class = error_class

@@ -1,0 +1,166 @@
+"""The sweeper: finds what nobody is looking after any more, and nudges it.
+
+    messages left in the outbox     the relay: sent late, or by a process that died
+    leases that ran out             their worker died; somebody else may claim
+    timers that are due             retries, approvals nobody answered
+    deadlines that have passed      runs that wait end as expired
+    runs queued for a while         their message was lost: the broker forgot it
+
+A process of its own, with the system's role. It needs no broker: while that is away,
+everything is still found, and sent later. Running it twice, late, or not at all for a
+while changes nothing but time: a nudge is harmless, and a claim is a condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool
+
+from runs.core.lifecycle import RunState
+from runs.ports import Nudge
+
+log = structlog.get_logger()
+
+BATCH: Final = 500
+"""How many rows of a kind one round looks at."""
+
+RELAY = """
+DELETE FROM runs_outboxmessage WHERE id IN (
+  SELECT id FROM runs_outboxmessage
+  WHERE created_at < clock_timestamp() - make_interval(secs => %(grace)s)
+  ORDER BY id LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+) RETURNING tenant_id, run_id, super_step, task
+"""
+
+EXPIRED_APPROVALS = """
+WITH due AS (
+  SELECT a.id, a.tenant_id, a.run_id FROM policy_approval AS a
+  JOIN runs_run AS r ON r.id = a.run_id
+  WHERE a.state = 'open' AND a.expires_at <= clock_timestamp()
+  ORDER BY a.run_id LIMIT %(batch)s FOR NO KEY UPDATE OF r SKIP LOCKED
+), expired AS (
+  UPDATE policy_approval AS a
+  SET state = 'expired', decided_at = clock_timestamp(), version = a.version + 1
+  FROM due WHERE a.id = due.id AND a.state = 'open' RETURNING a.id, a.tenant_id, a.run_id
+), recorded AS (
+  INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+  SELECT tenant_id, 'system:sweeper', 'approval.expired', 'approval/' || id, '{}' FROM expired
+)
+SELECT tenant_id, run_id, 'approval.expired', jsonb_build_object('approval', id) FROM expired
+"""
+
+DUE_TIMERS = """
+SELECT tenant_id, id, 'timer.due', '{}'::jsonb FROM runs_run
+WHERE state IN ('waiting', 'interrupted', 'paused') AND due_at <= clock_timestamp()
+ORDER BY due_at LIMIT %(batch)s
+"""
+
+PAST_DEADLINE = """
+SELECT tenant_id, id FROM runs_run
+WHERE state IN ('queued', 'waiting', 'interrupted', 'paused') AND deadline_at <= clock_timestamp()
+LIMIT %(batch)s
+"""
+
+LEFT_BEHIND = """
+UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
+  SELECT id FROM runs_run
+  WHERE coalesce(nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
+    AND (state = 'queued' OR (state = 'running' AND open_tasks = 0
+      AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
+  ORDER BY nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING tenant_id, id, NULL::int, ''
+"""
+
+LEFT_TASKS = """
+UPDATE runs_task SET nudged_at = clock_timestamp()
+WHERE (run_id, super_step, task) IN (
+  SELECT t.run_id, t.super_step, t.task FROM runs_task AS t
+  JOIN runs_run AS r ON r.id = t.run_id AND r.state = 'running' AND r.super_step = t.super_step
+  WHERE coalesce(t.nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
+    AND (t.state = 'pending' OR (t.state = 'running' AND t.lease_expires_at <= clock_timestamp()))
+  ORDER BY t.nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE OF t SKIP LOCKED
+) RETURNING tenant_id, run_id, super_step, task
+"""
+
+Send = Callable[[Iterable[Nudge]], list[Nudge]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweeper:
+    """One round after another. `backlog` tells how many messages wait in the broker.
+
+    `patience` is how long (seconds) a nudge may stay unanswered before it is sent
+    again; `grace` how long a message may lie in the outbox before it is relayed.
+    """
+
+    pool: ConnectionPool
+    send: Send
+    backlog: Callable[[], int]
+    patience: float = 3.0
+    grace: float = 1.0
+    most_waiting: int = 200
+
+    def round(self) -> dict[str, int]:
+        """Look once for everything, and give how many of each were found."""
+        found = {
+            "approvals_expired": self._wake(EXPIRED_APPROVALS),
+            "timers_due": self._wake(DUE_TIMERS),
+            "deadlines_passed": self._expire(),
+            "relayed": self._relay(),
+        }
+        if self.backlog() < self.most_waiting:
+            found["runs_left_behind"] = self._nudge(LEFT_BEHIND)
+            found["tasks_left_behind"] = self._nudge(LEFT_TASKS)
+        return found
+
+    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
+        limits = {"batch": BATCH, "grace": self.grace, "patience": self.patience}
+        with self.pool.connection() as connection:
+            return connection.execute(statement, limits).fetchall()
+
+    def _wake(self, statement: str) -> int:
+        """Find and wake in one transaction: what was found is not forgotten by a crash."""
+        limits = {"batch": BATCH}
+        with self.pool.connection() as connection, connection.transaction():
+            rows = connection.execute(statement, limits).fetchall()
+            for tenant_id, run_id, event, data in rows:
+                connection.execute(
+                    "SELECT runs_wake(%s, %s, %s, %s)", [tenant_id, run_id, event, Jsonb(data)]
+                )
+        return len(rows)
+
+    def _expire(self) -> int:
+        rows = self._rows(PAST_DEADLINE)
+        with self.pool.connection() as connection:
+            for tenant_id, run_id in rows:
+                connection.execute(
+                    "SELECT runs_stop(%s, %s, %s, 'system:sweeper', 'timeout', 'past its deadline')",
+                    [tenant_id, run_id, RunState.EXPIRED],
+                )
+        return len(rows)
+
+    def _relay(self) -> int:
+        """Send what lies in the outbox; what could not be sent stays there."""
+        limits = {"batch": BATCH, "grace": self.grace}
+        with self.pool.connection() as connection, connection.transaction() as transaction:
+            rows = connection.execute(RELAY, limits).fetchall()
+            sent = len(self.send(_nudges(rows)))
+            if sent < len(rows):
+                raise psycopg.Rollback(transaction)
+        return sent
+
+    def _nudge(self, statement: str) -> int:
+        return len(self.send(_nudges(self._rows(statement))))
+
+
+def _nudges(rows: Iterable[tuple[Any, ...]]) -> list[Nudge]:
+    return [
+        Nudge(tenant_id=str(tenant), run_id=str(run), super_step=step, task=task)
+        for tenant, run, step, task in rows
+    ]

@@ -1,0 +1,66 @@
+"""What the engine needs of everything that is not a run: agents, policies, tools, models.
+
+`runs.live` answers from the database and reaches the real world; `runs.testing` answers
+from memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from gateway.core.messages import ModelRequest
+from gateway.core.route import Quote
+from policy.core.decide import Policy
+from policy.core.outcomes import Outcome
+from policy.enforce import Permit
+from runs.agents.program import Program
+from runs.ports import Claimed
+from tools.core.spec import ToolCall, ToolSpec
+
+
+class World(Protocol):
+    """Everything around a run. Plain methods may read the database and are called off the loop."""
+
+    def program(self, claimed: Claimed) -> Program:
+        """Give the program of the run's agent version.
+
+        Raises:
+            UnknownAgent: this code cannot run that version.
+        """
+        ...
+
+    def policy(self, claimed: Claimed) -> Policy:
+        """Give the tenant's policy as it was when the run was claimed."""
+        ...
+
+    def tool(self, tenant_id: str, name: str) -> ToolSpec:
+        """Find a tool.
+
+        Raises:
+            UnknownTool: there is none of that name.
+        """
+        ...
+
+    def tools(self, tenant_id: str, granted: Sequence[str]) -> list[ToolSpec]:
+        """Find the tools that match any of the granted patterns, by name."""
+        ...
+
+    def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:
+        """Price a question at its worst, and give the credential to ask it with.
+
+        Raises:
+            UnknownModel: the tenant has no such model.
+        """
+        ...
+
+    async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
+        """Make a tool call."""
+        ...
+
+    async def complete(
+        self, request: ModelRequest, quote: Quote, credential: Any, *, key: str, timeout: float
+    ) -> Outcome:
+        """Ask a model; `timeout` is in seconds."""
+        ...

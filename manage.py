@@ -1,14 +1,35 @@
 #!/usr/bin/env python
-"""The operator's command line. Its commands use the system's database role."""
+"""The operator's command line. Its commands use the system's database role.
+
+Commands that start the servers themselves run before any settings are read; all others find
+the servers in the environment, or those of the session that `make up` keeps running.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
+from typing import Final
 
-if __name__ == "__main__":
+from django.core.management import execute_from_command_line
+
+from agentops.dev.record import adopt_environment
+
+STARTS_ITS_OWN_SERVERS: Final = frozenset({"dev", "status", "scratch", "play", "bench"})
+
+
+def main() -> None:
+    """Run one command."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "help"
+    if name in STARTS_ITS_OWN_SERVERS:
+        import_module(f"agentops.management.commands.{name}").Command().run_from_argv(sys.argv)
+        return
+    adopt_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     os.environ.setdefault("AGENTOPS_DATABASE_ROLE", "system")
-    from django.core.management import execute_from_command_line
-
     execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

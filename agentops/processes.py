@@ -22,9 +22,10 @@ from agentops.supervisor import Process
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 WORKERS: Final = ("worker-1", "worker-2")
 CONCURRENCY: Final = 8
-LIVE_PATH: Final = "/api/v1/health/live"
+LIVE_PATH: Final = "/api/v1/health"
 ROLE: Final = "AGENTOPS_DATABASE_ROLE"
 SERVER_ERROR: Final = 500
+WORKER_EXTRAS: Final = {"CELERY_SKIP_CHECKS": "1"}  # they import every URL and view
 
 WEB: Final = (
     *("-m", "uvicorn", "agentops.asgi:application"),
@@ -60,7 +61,7 @@ class Processes:
         return Process(
             name=name,
             command=command(WORKER, name=name, concurrency=str(concurrency)),
-            environment={**self.environment, READY_FILE: str(ready)},
+            environment={**self.environment, **WORKER_EXTRAS, READY_FILE: str(ready)},
             folder=CHECKOUT,
             before_start=lambda: ready.unlink(missing_ok=True),
             is_ready=ready.exists,

@@ -13,12 +13,12 @@ from django.db import connection
 from gateway import complete as gateway_complete
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
-from gateway.routes import route
+from gateway.routes import credential, route
 from policy import tenancy
 from policy.core.decide import Policy
 from policy.core.outcomes import Outcome
 from policy.enforce import Permit
-from policy.policies import by_version
+from policy.policies import of_version
 from runs.agents.program import Program
 from runs.agents.versions import program_of
 from runs.ports import Claimed
@@ -55,7 +55,7 @@ class LiveWorld:
         return self._once(
             claimed.lease.tenant_id,
             ("policy", version),
-            lambda: by_version(UUID(version)),
+            lambda: of_version(UUID(version)),
             float("inf"),
         )
 
@@ -72,10 +72,13 @@ class LiveWorld:
 
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:
         """Price a question at its worst, and give the credential to ask it with."""
-        found, credential = self._once(
-            tenant_id, ("route", request.model), lambda: route(request.model), SHORT
+        found, secret = self._once(
+            tenant_id,
+            ("route", request.model),
+            lambda: (route(request.model), credential(request.model)),
+            SHORT,
         )
-        return gateway_complete.quote(request, found), credential
+        return gateway_complete.quote(request, found), secret
 
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""

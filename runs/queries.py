@@ -470,3 +470,14 @@ def _effect(row: Effect) -> EffectView:
     values = {name: getattr(row, name) for name in plain}
     key = f"{row.run_id}/{row.super_step}/{row.task}/{row.ordinal}"
     return EffectView(key=key, **values)
+
+
+def failures(*, limit: int) -> list[RunRow]:
+    """List the runs that failed last."""
+    rows = Run.objects.select_related("agent_version").filter(state=RunState.FAILED)
+    return [RunRow(**_row(row)) for row in rows.order_by("-finished_at")[:limit]]
+
+
+def runs_on_show(*, limit: int) -> list[RunRow]:
+    """List the newest runs."""
+    return list(runs(RunFilter(), position=None, limit=limit).items)

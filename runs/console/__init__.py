@@ -1,0 +1,1 @@
+"""Pages for people: the approval queue, decisions, runs, budgets."""

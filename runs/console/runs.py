@@ -1,0 +1,151 @@
+"""The list of runs, and the page of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+
+from policy.console import StaffRequest, attempt, may, page, require, staff_page
+from policy.models import Role
+from policy.queries import Position
+from runs import queries
+from runs.console import words
+from runs.errors import RunsError, UnknownRun
+from runs.operations.cancel import cancel_run
+from runs.operations.resume import resume_run
+from runs.queries import FINAL_STATES, RunFilter, RunView
+
+PAGE: Final = 50
+TABS: Final = (
+    ("", "All", frozenset[str]()),
+    ("live", "Live", frozenset({"queued", "running", "waiting"})),
+    ("people", "Waiting for people", frozenset({"interrupted", "paused"})),
+    ("failed", "Failed", frozenset({"failed", "expired"})),
+    ("done", "Done", frozenset({"succeeded", "cancelled"})),
+)
+
+
+@staff_page
+def index(request: StaffRequest) -> HttpResponse:
+    """List runs, the newest first."""
+    chosen = request.GET.get("show", "")
+    agent = request.GET.get("agent", "").replace("\x00", "")[:200]
+    states = next((states for name, _, states in TABS if name == chosen), TABS[0][2])
+    found = queries.runs(
+        RunFilter(states=states, agent=agent), position=_position(request), limit=PAGE
+    )
+    return page(
+        request,
+        "console/runs.html",
+        "Runs",
+        rows=[_row(run) for run in found.items],
+        older=found.next,
+        newer=found.previous,
+        tabs=[(name, label) for name, label, _ in TABS],
+        chosen=chosen,
+        agent=agent,
+        agents=[known.name for known in queries.agents()],
+    )
+
+
+def _row(run: queries.RunRow) -> dict[str, Any]:
+    return {
+        "run": run,
+        "status": words.status(run),
+        "tone": words.tone(run),
+        "took": _took(run, now=timezone.now()),
+    }
+
+
+def _took(run: queries.RunRow, *, now: datetime) -> str:
+    if run.started_at is None:
+        return ""
+    return words.span(((run.finished_at or now) - run.started_at).total_seconds())
+
+
+def _position(request: StaffRequest) -> Position | None:
+    """Read where the page begins; what cannot be read begins at the newest."""
+    given = request.GET
+    try:
+        at = datetime.fromisoformat(given.get("at", ""))
+        place = Position(at=at, id=UUID(given.get("id", "")), back=given.get("back") == "1")
+    except ValueError:
+        return None
+    return place if at.tzinfo is not None else None
+
+
+@staff_page
+def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
+    """Show one run: where it stands, what it waits for, what it did."""
+    run = _known(run_id)
+    steps = queries.steps(run_id, after=max(-1, run.super_step - PAGE), limit=PAGE + 1)
+    effects = queries.effects(run_id, after=None, limit=200)
+    now = timezone.now()
+    return page(
+        request,
+        "console/run.html",
+        f"Run of {run.agent}",
+        **_row(run),
+        steps=[_step(step, now=now) for step in reversed(steps)],
+        effects=[(effect, words.EFFECT_TONE.get(effect.state, "calm")) for effect in effects],
+        events=queries.last_events(run_id, limit=100),
+        waiting_on=run.waiting_on,
+        cost=sum(effect.cost for effect in effects),
+        tokens=sum(effect.input_tokens + effect.output_tokens for effect in effects),
+        may_operate=may(request.actor, Role.OPERATOR),
+        may_cancel=run.state not in FINAL_STATES,
+        may_resume=run.reason == "poison",
+        has_failed=run.state in {"failed", "expired"},
+    )
+
+
+def _step(step: queries.StepView, *, now: datetime) -> dict[str, Any]:
+    took = ((step.committed_at or now) - step.began_at).total_seconds()
+    return {"step": step, "took": words.span(took), "number": step.super_step + 1}
+
+
+@staff_page
+def cancel(request: StaffRequest, run_id: UUID) -> HttpResponse:
+    """Cancel a run, by POST only."""
+    run = _known(run_id)
+    if request.method == "POST":
+
+        def act() -> None:
+            require(request.actor, Role.OPERATOR)
+            cancel_run(run.id, by=request.actor, reason=_reason(request), now=timezone.now())
+
+        if attempt(request, act, RunsError):
+            messages.success(request, "Cancelled. A step that is under way ends first.")
+    return redirect("console-run", run_id)
+
+
+@staff_page
+def resume(request: StaffRequest, run_id: UUID) -> HttpResponse:
+    """Let a parked run go on, by POST only."""
+    run = _known(run_id)
+    if request.method == "POST":
+
+        def act() -> None:
+            require(request.actor, Role.OPERATOR)
+            resume_run(run.id, by=request.actor, reason=_reason(request), now=timezone.now())
+
+        if attempt(request, act, RunsError):
+            messages.success(request, "The run goes on.")
+    return redirect("console-run", run_id)
+
+
+def _reason(request: StaffRequest) -> str:
+    return request.POST.get("reason", "").strip().replace("\x00", "")[:500]
+
+
+def _known(run_id: UUID) -> RunView:
+    try:
+        return queries.run(run_id)
+    except UnknownRun as error:
+        raise Http404(str(error)) from None

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 import structlog
 
 from policy.core.outcomes import ErrorClass
 from runs.agents.program import Program
-from runs.core.checkpoint import Checkpoint, decode
+from runs.core.checkpoint import Checkpoint, TaskSpec, decode
 from runs.core.graph import Graph
 from runs.core.lifecycle import Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
@@ -79,9 +79,7 @@ class Engine:
             if nudge.task:
                 claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
                 return Advanced.HELD_ELSEWHERE if claimed is None else self._task(claimed)
-            claimed = store.claim(
-                nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl
-            )
+            claimed = store.claim(nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl)
             return Advanced.HELD_ELSEWHERE if claimed is None else self._run(_awake(claimed))
         except LeaseLost as lost:
             log.info("lease.lost", run_id=str(lost.run_id), fencing_token=lost.fencing_token)
@@ -104,9 +102,7 @@ class Engine:
         try:
             program = self.shell.world.program(claimed)
         except UnknownAgent as error:
-            return Executed(
-                result=Broken(error_class=ErrorClass.NONDETERMINISM, detail=str(error))
-            )
+            return Executed(result=Broken(error_class=ErrorClass.NONDETERMINISM, detail=str(error)))
         checkpoint = self._checkpoint(claimed)
         task = next(t for t in checkpoint.tasks if t.id == claimed.lease.task)
         return execute(self.shell, claimed, program, checkpoint, task)
@@ -175,21 +171,26 @@ class _Carrying:
     def _super_step(self) -> Advanced | None:
         if (over := self._over()) is not None:
             return over
-        match plan(self.graph, self.checkpoint, self.claimed.kept):
+        planned = plan(self.graph, self.checkpoint, self.claimed.kept)
+        match planned:
             case Stop(error_class=error_class, detail=detail):
                 return self._end(RunState.FAILED, error_class, detail)
             case Reconcile():
-                executed: Mapping[str, Executed] = {}
+                return self._reconcile({})
             case Execute(tasks=(only,)):
-                done = execute(self.shell, self.claimed, self.program, self.checkpoint, only)
-                if done.stopped is not None:
-                    return self._called_off(done)
-                executed = {only.id: done}
+                return self._execute(only)
             case Execute(tasks=tasks):
                 nudges = self.shell.store.fan_out(self.lease, [task.id for task in tasks])
                 self.engine.send(nudges)
                 return Advanced.FANNED_OUT
-        return self._reconcile(executed)
+            case never:
+                assert_never(never)
+
+    def _execute(self, task: TaskSpec) -> Advanced | None:
+        done = execute(self.shell, self.claimed, self.program, self.checkpoint, task)
+        if done.stopped is not None:
+            return self._called_off(done)
+        return self._reconcile({task.id: done})
 
     def _over(self) -> Advanced | None:
         """End a run that was cancelled or is past its deadline."""
@@ -213,9 +214,7 @@ class _Carrying:
         effects = [effect for done in executed.values() for effect in done.effects]
         commit = reconcile(self.graph, self.checkpoint, results)
         save = self._save_of(commit, executed)
-        saved = self.shell.store.save(
-            self.lease, _with_effects(save, effects), ttl=self.shell.ttl
-        )
+        saved = self.shell.store.save(self.lease, _with_effects(save, effects), ttl=self.shell.ttl)
         return self._after(commit, saved)
 
     def _save_of(self, commit: Commit, executed: Mapping[str, Executed]) -> Save:

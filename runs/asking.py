@@ -1,10 +1,10 @@
 """The life of one effect: asked, judged, written down, sent, and what came of it.
 
-    in the ledger?  done, failed ─────────────▶ that outcome, again
-                    held, unknown ────────────▶ what the person said, or wait on
-                    claimed, never finished ──▶ its worker died: ask again under the same
-                                                key; a `once` tool goes to a person
-                    retrying, or no row ──────▶ judge, write down, send
+in the ledger?  done, failed ─────────────▶ that outcome, again
+                held, unknown ────────────▶ what the person said, or wait on
+                claimed, never finished ──▶ its worker died: ask again under the same
+                                            key; a `once` tool goes to a person
+                retrying, or no row ──────▶ judge, write down, send
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
 from policy.enforce import ApprovalNeeded, Approved, Permit, Refusal, enforce
 from runs.agents.program import Program
 from runs.core import retry
-from runs.core.effects import EffectKind, EffectState, Place, Recorded, effect_key
+from runs.core.effects import SETTLED, EffectKind, EffectState, Place, Recorded, effect_key
 from runs.core.lifecycle import Reason
 from runs.core.results import Held
 from runs.core.retry import RetryPolicy
@@ -132,19 +132,20 @@ class Asking:
             return await self.judged(None)
         if row.digest != self.digest():
             raise Nondeterminism(f"{self.key} was another question before: {self.name}")
+        if row.state in SETTLED:
+            return outcome_from_json(row.outcome)
+        return await self._unsettled(row)
+
+    async def _unsettled(self, row: Recorded) -> Outcome | Held:
         match row.state:
-            case EffectState.DONE | EffectState.FAILED:
-                return outcome_from_json(row.outcome)
             case EffectState.HELD:
                 return await self._held(row)
             case EffectState.UNKNOWN:
                 return await self._unknown(row)
             case EffectState.CLAIMED:
                 return await self._lost()
-            case EffectState.RETRYING:
+            case _:
                 return await self.judged(_approval(row))
-            case never:
-                assert_never(never)
 
     async def _held(self, row: Recorded) -> Outcome | Held:
         if row.approval == "open":
@@ -414,9 +415,7 @@ class AskingModel(Asking):
         """Price it, write it down, send it."""
         shell, tenant = self.asker.shell, self.asker.claimed.lease.tenant_id
         try:
-            quote, credential = await shell.loop.in_thread(
-                shell.world.quote, tenant, self.question
-            )
+            quote, credential = await shell.loop.in_thread(shell.world.quote, tenant, self.question)
         except UnknownModel as error:
             return await self.refused(
                 Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))

@@ -115,9 +115,7 @@ def execute(
         LeaseLost: somebody else holds the run or task now; the work is thrown away.
     """
     node = program.graph.nodes[task.node]
-    asker = Asker(
-        shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry
-    )
+    asker = Asker(shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry)
     run = TaskRun(asker=asker)
     state = State(checkpoint.channels, lambda name: program.graph.channel(name).empty())
     setting = Setting(
@@ -205,7 +203,7 @@ def _broken(error: Exception) -> Broken:
     declared = getattr(error, "error_class", None)
     error_class = declared if isinstance(declared, ErrorClass) else ErrorClass.INTERNAL
     if error_class is ErrorClass.INTERNAL:
-        log.warning("node.failed", error_type=type(error).__name__, exc_info=True)
+        log.warning("node.failed", error_type=type(error).__name__, exc_info=error)  # noqa: LOG014
     text = str(error)[:2000]
     detail = text if declared else f"{type(error).__name__}: {text}"
     return Broken(error_class=error_class, detail=storable(detail))

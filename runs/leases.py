@@ -64,5 +64,5 @@ class LeaseKeeper:
             if held := self.held():
                 try:
                     self._renew(held)
-                except Exception:  # noqa: BLE001 - the next round tries again; expiry is safe
+                except Exception:
                     log.warning("leases.not_renewed", held=len(held), exc_info=True)

@@ -66,9 +66,7 @@ class LiveWorld:
     def tools(self, tenant_id: str, granted: Sequence[str]) -> list[ToolSpec]:
         """Find the tools that match any of the granted patterns, by name."""
         patterns = tuple(granted)
-        return self._once(
-            tenant_id, ("tools", patterns), lambda: catalogue.specs(patterns), SHORT
-        )
+        return self._once(tenant_id, ("tools", patterns), lambda: catalogue.specs(patterns), SHORT)
 
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:
         """Price a question at its worst, and give the credential to ask it with."""

@@ -80,5 +80,5 @@ class Sender:
         while not self._stop.wait(self._pause):
             try:
                 self.flush()
-            except Exception:  # noqa: BLE001 - a message sent twice harms nobody
+            except Exception:
                 log.warning("outbox.rows_left", exc_info=True)

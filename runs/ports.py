@@ -199,5 +199,3 @@ class Store(Protocol):
             LeaseLost: somebody else holds the run; nothing was written.
         """
         ...
-
-

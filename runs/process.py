@@ -32,10 +32,9 @@ def worker_name() -> str:
 def open_pool(size: int) -> ConnectionPool:
     """Open connections for the engine's statements, each in autocommit."""
     parameters = connection.get_connection_params()
-    dsn = conninfo.make_conninfo(
-        **{key: value for key, value in parameters.items() if isinstance(value, str | int)}
-    )
-    pool = ConnectionPool(
+    wanted = {k: str(v) for k, v in parameters.items() if isinstance(v, str | int)}
+    dsn = conninfo.make_conninfo("", **wanted)
+    return ConnectionPool(
         dsn,
         min_size=1,
         max_size=size,
@@ -47,7 +46,6 @@ def open_pool(size: int) -> ConnectionPool:
         open=True,
         name="engine",
     )
-    return pool
 
 
 @cache

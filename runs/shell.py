@@ -27,7 +27,7 @@ class Shell:
     ttl: float
 
 
-class Unwound(BaseException):  # noqa: N818 - not an error: the node's stack is put away
+class Unwound(BaseException):
     """The task waits, or its run was called off; nothing more may be asked for."""
 
 

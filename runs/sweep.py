@@ -22,6 +22,7 @@ import structlog
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
+from policy.core.outcomes import ErrorClass
 from runs.core.lifecycle import RunState
 from runs.ports import Nudge
 
@@ -140,8 +141,8 @@ class Sweeper:
         with self.pool.connection() as connection:
             for tenant_id, run_id in rows:
                 connection.execute(
-                    "SELECT runs_stop(%s, %s, %s, 'system:sweeper', 'timeout', 'past its deadline')",
-                    [tenant_id, run_id, RunState.EXPIRED],
+                    "SELECT runs_stop(%s, %s, %s, 'system:sweeper', %s, 'past its deadline')",
+                    [tenant_id, run_id, RunState.EXPIRED, ErrorClass.TIMEOUT],
                 )
         return len(rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models.functions import Now
 
 from policy.models.base import TenantRow
 
@@ -11,7 +12,7 @@ class AuditEvent(TenantRow):
     """One fact. The database refuses to change or remove it."""
 
     id = models.BigAutoField(primary_key=True)
-    at = models.DateTimeField(db_default=models.functions.Now())
+    at = models.DateTimeField(db_default=Now())
     actor = models.CharField(max_length=200)
     action = models.CharField(max_length=100)
     subject = models.CharField(max_length=300)

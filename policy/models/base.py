@@ -38,8 +38,8 @@ class TenantRow(models.Model):
         "policy.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False
     )
 
-    objects: ClassVar[ScopedManager[Self]] = ScopedManager()  # type: ignore[misc]
-    across: ClassVar[models.Manager[Self]] = models.Manager()  # type: ignore[misc]
+    objects: ClassVar[ScopedManager[Self]] = ScopedManager()
+    across: ClassVar[models.Manager[Self]] = models.Manager()
 
     class Meta:
         abstract = True
@@ -48,6 +48,7 @@ class TenantRow(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store the row, stamping the scope's tenant on a new one."""
-        if self.tenant_id is None and (tenant_id := tenancy.current()) is not None:
+        tenant_id = tenancy.current()
+        if self._state.adding and tenant_id is not None:
             self.tenant_id = tenant_id
         super().save(*args, **kwargs)

@@ -66,21 +66,29 @@ class SecureTables(Operation):
         """Leave the models as they are."""
 
     def database_forwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+        self,
+        app_label: str,
+        schema_editor: Any,
+        from_state: Any,
+        to_state: Any,  # noqa: ARG002 - Django's signature
     ) -> None:
         """Enable and force row-level security, and refuse changes where declared."""
         for name in self.models:
-            table = to_state.apps.get_model(app_label, name)._meta.db_table
+            table = to_state.apps.get_model(app_label, name)._meta.db_table  # noqa: SLF001
             _run(schema_editor, SECURE, table=table, column=self.column)
             if name in self.append_only:
                 _run(schema_editor, APPEND_ONLY, table=table)
 
     def database_backwards(
-        self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any
+        self,
+        app_label: str,
+        schema_editor: Any,
+        from_state: Any,
+        to_state: Any,  # noqa: ARG002 - Django's signature
     ) -> None:
         """Take the wall down again."""
         for name in self.models:
-            table = from_state.apps.get_model(app_label, name)._meta.db_table
+            table = from_state.apps.get_model(app_label, name)._meta.db_table  # noqa: SLF001
             for policy in ("tenant_rows", "system_rows"):
                 schema_editor.execute(f'DROP POLICY {policy} ON "{table}"')
             for trigger in ("append_only", "append_only_all") if name in self.append_only else ():

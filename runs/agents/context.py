@@ -212,4 +212,13 @@ class SyncContext(_Base):
         return outcome.value
 
 
-__all__ = ["Context", "Done", "Door", "ModelFailed", "Setting", "State", "SyncContext", "ToolFailed"]
+__all__ = [
+    "Context",
+    "Done",
+    "Door",
+    "ModelFailed",
+    "Setting",
+    "State",
+    "SyncContext",
+    "ToolFailed",
+]

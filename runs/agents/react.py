@@ -125,7 +125,9 @@ def _turn(ctx: Context, answer: Done) -> Step:
     if not calls:
         return Step(writes={MESSAGES: [message], OUTPUT: {"answer": said["content"]}}, next=())
     message["tool_calls"] = calls
-    return Step(writes={MESSAGES: [message]}, next=tuple(Send(node="act", arg=call) for call in calls))
+    return Step(
+        writes={MESSAGES: [message]}, next=tuple(Send(node="act", arg=call) for call in calls)
+    )
 
 
 def _distinct(calls: Sequence[ToolCallJson], super_step: int) -> list[ToolCallJson]:

@@ -89,9 +89,7 @@ def _row(program: Program) -> AgentVersion:
 def add_react_version(name: str, version: str, definition: JsonObject) -> UUID:
     """Add a version of a react agent: prompt, model, tools and bounds. It never changes again."""
     settings_of(definition)
-    agent, _ = Agent.objects.get_or_create(
-        name=name, tenant=_tenant(), defaults={"id": uuid7()}
-    )
+    agent, _ = Agent.objects.get_or_create(name=name, tenant=_tenant(), defaults={"id": uuid7()})
     row = AgentVersion(
         id=uuid7(), agent=agent, version=version, kind=AgentKind.REACT, definition=definition
     )
@@ -104,4 +102,3 @@ def _tenant() -> Any:
     if tenant_id is None:
         raise NoTenantScope("AgentVersion")
     return Tenant(id=tenant_id)
-

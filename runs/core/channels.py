@@ -52,10 +52,17 @@ class Log(Sequence[Any]):
 
     __slots__ = ("_stored", "_tail", "_taken")
 
-    def __init__(self, length: int = 0, read: Callable[[], list[Json]] | None = None) -> None:
-        self._stored = _Stored(length, read)
-        self._tail: list[Json] = []
-        self._taken = 0
+    def __init__(
+        self, stored: _Stored | None = None, tail: list[Json] | None = None, taken: int = 0
+    ) -> None:
+        self._stored = stored or _Stored(0, None)
+        self._tail = [] if tail is None else tail
+        self._taken = taken
+
+    @classmethod
+    def kept_elsewhere(cls, length: int, read: Callable[[], list[Json]]) -> Log:
+        """Give a log whose items lie in a store; `read` is called when they are wanted."""
+        return cls(_Stored(length, read))
 
     def extended(self, items: Sequence[Json]) -> Log:
         """Give a longer log; this one stays as it is.
@@ -63,13 +70,10 @@ class Log(Sequence[Any]):
         The longest log of a family appends to the list they share; each log knows how
         much of it is its own. So appending costs the new items, not the old ones.
         """
-        longer = Log.__new__(Log)
-        longer._stored = self._stored
         shared = self._taken == len(self._tail)
-        longer._tail = self._tail if shared else self._tail[: self._taken]
-        longer._tail.extend(items)
-        longer._taken = self._taken + len(items)
-        return longer
+        tail = self._tail if shared else self._tail[: self._taken]
+        tail.extend(items)
+        return Log(self._stored, tail, self._taken + len(items))
 
     def items(self) -> list[Json]:
         """Give everything; what is stored is read once."""

@@ -49,8 +49,6 @@ def encode(checkpoint: Checkpoint) -> JsonObject:
     return head
 
 
-
-
 UPGRADES: Mapping[int, Callable[[JsonObject], JsonObject]] = {}
 """How to read the head of version n as one of version n + 1."""
 
@@ -83,7 +81,10 @@ def decode(
         UnknownVersion: as `decode_head`.
     """
     head = decode_head(raw)
-    logs = {name: Log(length, read_log(name)) for name, length in head.get("logs", {}).items()}
+    logs = {
+        name: Log.kept_elsewhere(length, read_log(name))
+        for name, length in head.get("logs", {}).items()
+    }
     return Checkpoint(
         super_step=super_step,
         channels={**values, **logs},

@@ -69,9 +69,7 @@ def from_json(raw: JsonObject) -> TaskResult:
             )
         case "held":
             until = raw["until"]
-            return Held(
-                reason=Reason(raw["reason"]), until=until and datetime.fromisoformat(until)
-            )
+            return Held(reason=Reason(raw["reason"]), until=until and datetime.fromisoformat(until))
         case "broken":
             return Broken(error_class=ErrorClass(raw["error_class"]), detail=raw["detail"])
         case other:

@@ -72,8 +72,8 @@ def decide(
 
 def _backoff(policy: RetryPolicy, failed: Attempt) -> timedelta:
     doublings = min(failed.number - 1, 30)
-    full = min(policy.base * 2**doublings, policy.cap)
-    return full * (0.5 + 0.5 * _share(f"{failed.key}#{failed.number}"))
+    seconds = min(policy.base.total_seconds() * 2.0**doublings, policy.cap.total_seconds())
+    return timedelta(seconds=seconds * (0.5 + 0.5 * _share(f"{failed.key}#{failed.number}")))
 
 
 def _share(text: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from policy.models.base import TenantRow
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
@@ -75,9 +76,7 @@ class Run(TenantRow):
         ]
         indexes = [
             models.Index(fields=["tenant", "created_at", "id"], name="run_by_age"),
-            models.Index(
-                fields=["state"], name="run_live", condition=~Q(state__in=FINAL_STATES)
-            ),
+            models.Index(fields=["state"], name="run_live", condition=~Q(state__in=FINAL_STATES)),
         ]
 
     def __str__(self) -> str:
@@ -118,7 +117,7 @@ class Checkpoint(HotRow):
     fencing_token = models.BigIntegerField()
     head = models.JSONField()
     writes = models.JSONField()
-    at = models.DateTimeField(db_default=models.functions.Now())
+    at = models.DateTimeField(db_default=Now())
 
 
 class Task(HotRow):
@@ -147,9 +146,7 @@ class Task(HotRow):
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["state"], name="task_live", condition=~Q(state="settled")
-            ),
+            models.Index(fields=["state"], name="task_live", condition=~Q(state="settled")),
         ]
 
 
@@ -190,9 +187,7 @@ class Effect(HotRow):
         constraints = [
             models.CheckConstraint(
                 name="effect_state_is_known",
-                condition=Q(
-                    state__in=["claimed", "held", "retrying", "unknown", "done", "failed"]
-                ),
+                condition=Q(state__in=["claimed", "held", "retrying", "unknown", "done", "failed"]),
             ),
             models.CheckConstraint(
                 name="effect_finished_iff_done_or_failed",
@@ -209,7 +204,7 @@ class RunEvent(HotRow):
     seq = models.BigIntegerField()
     type = models.CharField(max_length=60)
     data = models.JSONField()
-    at = models.DateTimeField(db_default=models.functions.Now())
+    at = models.DateTimeField(db_default=Now())
 
 
 class OutboxMessage(HotRow):
@@ -218,4 +213,4 @@ class OutboxMessage(HotRow):
     id = models.BigAutoField(primary_key=True)
     super_step = models.IntegerField(null=True)
     task = models.CharField(max_length=200, blank=True, default="")
-    created_at = models.DateTimeField(db_default=models.functions.Now())
+    created_at = models.DateTimeField(db_default=Now())

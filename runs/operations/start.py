@@ -88,7 +88,7 @@ def _run(command: StartRun, version: AgentVersion, program: Program, now: dateti
         state=RunState.QUEUED,
         event_seq=1,
         nudged_at=now,
-        deadline_at=deadline and now + deadline,
+        deadline_at=None if deadline is None else now + deadline,
         metadata=command.metadata,
         created_at=now,
     )
@@ -106,5 +106,3 @@ def _budgets(command: StartRun, program: Program) -> list[Budget]:
         tool_calls_limit=limits.tool_calls,
     )
     return [own, *Budget.objects.filter(scope=BudgetScope.TENANT)]
-
-

@@ -35,9 +35,7 @@ class Command(BaseCommand):
         broker = redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
         )
-        sweeper = Sweeper(
-            pool=open_pool(2), send=outbox.send, backlog=lambda: _backlog(broker)
-        )
+        sweeper = Sweeper(pool=open_pool(2), send=outbox.send, backlog=lambda: _backlog(broker))
         while not stop.is_set():
             self._round(sweeper, broker)
             if options["once"] or stop.wait(settings.SWEEP_SECONDS):
@@ -46,7 +44,7 @@ class Command(BaseCommand):
     def _round(self, sweeper: Sweeper, broker: Any) -> None:
         try:
             found = sweeper.round()
-        except Exception:  # noqa: BLE001 - the next round looks again; nothing is lost meanwhile
+        except Exception:
             log.warning("sweep.failed", exc_info=True)
             return
         if any(found.values()):

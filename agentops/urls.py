@@ -7,8 +7,11 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from agentops import health, problems
+from agentops import frame, health, problems, signin
+from policy.console import keys
 from runs.api import governed, history, runs
+from runs.console import approvals, budgets
+from runs.console import runs as run_pages
 
 API: list[URLPattern | URLResolver] = [
     path("health", health.Live.as_view()),
@@ -28,9 +31,28 @@ API: list[URLPattern | URLResolver] = [
     path("budgets/<uuid:budget_id>", governed.BudgetDetail.as_view()),
     path("budgets/<uuid:budget_id>/raise", governed.BudgetRaising.as_view()),
 ]
+CONSOLE: list[URLPattern | URLResolver] = [
+    path("tenant", frame.tenant_switch(), name="console-tenant"),
+    path("approvals/", approvals.queue, name="console-approvals"),
+    path("approvals/<uuid:approval_id>/", approvals.detail, name="console-approval"),
+    path("approvals/<uuid:approval_id>/decide", approvals.decide, name="console-decide"),
+    path("runs/", run_pages.index, name="console-runs"),
+    path("runs/<uuid:run_id>/", run_pages.detail, name="console-run"),
+    path("runs/<uuid:run_id>/cancel", run_pages.cancel, name="console-cancel"),
+    path("runs/<uuid:run_id>/resume", run_pages.resume, name="console-resume"),
+    path("budgets/", budgets.index, name="console-budgets"),
+    path("budgets/<uuid:budget_id>/", budgets.detail, name="console-budget"),
+    path("budgets/<uuid:budget_id>/raise", budgets.increase, name="console-raise"),
+    path("keys/", keys.index, name="console-keys"),
+    path("keys/issue", keys.issue, name="console-issue-key"),
+    path("keys/<uuid:key_id>/revoke", keys.revoke, name="console-revoke-key"),
+]
+frame.dress(admin.site)
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", include(CONSOLE)),
     path("admin/", admin.site.urls),
+    path("dev/in/<str:token>", signin.sign_in),
     path("api/v1/", include(API)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),

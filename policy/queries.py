@@ -18,6 +18,7 @@ from policy.core.actor import Actor
 from policy.core.json import Json
 from policy.core.money import Unit
 from policy.models import (
+    ApiKey,
     Approval,
     ApprovalState,
     Budget,
@@ -340,3 +341,44 @@ def _balance(row: Budget, unit: Unit) -> UnitBalance:
         reserved=Decimal(getattr(row, f"{unit}_reserved")),
         overdraft=Decimal(getattr(row, f"{unit}_overdraft")),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyView:
+    """A key without its secret."""
+
+    id: UUID
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrincipalView:
+    """Who may act in a tenant, and with which keys."""
+
+    id: UUID
+    name: str
+    username: str
+    roles: tuple[str, ...]
+    keys: tuple[KeyView, ...]
+
+
+def principals_with_keys() -> list[PrincipalView]:
+    """List the scope's principals by name, each with its keys, the newest first."""
+    held: dict[UUID, list[KeyView]] = {}
+    names = [f.name for f in fields(KeyView)]
+    for row in ApiKey.objects.order_by("-created_at"):
+        key = KeyView(**{name: getattr(row, name) for name in names})
+        held.setdefault(row.principal_id, []).append(key)
+    return [
+        PrincipalView(
+            id=row.id,
+            name=row.name,
+            username=row.user.get_username() if row.user else "",
+            roles=tuple(row.roles),
+            keys=tuple(held.get(row.id, [])),
+        )
+        for row in Principal.objects.select_related("user").order_by("name", "id")
+    ]

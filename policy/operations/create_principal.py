@@ -7,9 +7,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.errors import PolicyError
-from policy.models import AuditEvent, Principal, Role
+from policy.models import Principal, Role
 
 
 class UnknownRole(PolicyError):  # noqa: N818
@@ -35,10 +36,5 @@ def create_principal(
         principal, _ = Principal.objects.update_or_create(
             user_id=user_id, defaults=fields, create_defaults={"id": uuid7(), **fields}
         )
-    AuditEvent.objects.create(
-        actor=by.name,
-        action="principal.create",
-        subject=f"principal/{principal.id}",
-        detail=fields,
-    )
+    record(by, "principal.create", f"principal/{principal.id}", fields)
     return principal.id

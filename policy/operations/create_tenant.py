@@ -10,9 +10,10 @@ from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.errors import PolicyError
-from policy.models import AuditEvent, Tenant
+from policy.models import Tenant
 
 SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z")
 
@@ -38,12 +39,7 @@ def create_tenant(slug: str, name: str, *, by: Actor = SYSTEM) -> UUID:
     try:
         with tenancy.scope(tenant_id), transaction.atomic():
             Tenant.objects.create(id=tenant_id, slug=slug, name=name)
-            AuditEvent.objects.create(
-                actor=by.name,
-                action="tenant.create",
-                subject=f"tenant/{tenant_id}",
-                detail={"slug": slug, "name": name},
-            )
+            record(by, "tenant.create", f"tenant/{tenant_id}", {"slug": slug, "name": name})
     except IntegrityError as error:
         if "slug" not in str(error):
             raise

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from policy.audit import record
 from policy.core import keys
 from policy.core.actor import SYSTEM, Actor
-from policy.models import ApiKey, AuditEvent, Principal
+from policy.models import ApiKey, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,10 @@ def issue_key(
         hash=keys.hashed(secret),
         expires_at=expires_at,
     )
-    AuditEvent.objects.create(
-        actor=by.name,
-        action="api_key.issue",
-        subject=f"api_key/{key.id}",
-        detail={"principal": str(principal.id), "prefix": key.prefix},
+    record(
+        by,
+        "api_key.issue",
+        f"api_key/{key.id}",
+        {"principal": str(principal.id), "prefix": key.prefix},
     )
     return IssuedKey(id=key.id, secret=secret)

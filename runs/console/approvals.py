@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from policy import queries as policy_queries
-from policy.console import StaffRequest, attempt, may, page, require, staff_page
+from policy.console.pages import StaffRequest, attempt, may, page, require, staff_page
 from policy.errors import ApprovalNotOpen, InvalidDecision
 from policy.models import Role
 from policy.queries import ApprovalView

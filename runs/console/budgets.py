@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from policy import queries as policy_queries
-from policy.console import StaffRequest, attempt, first_time, may, page, require, staff_page
+from policy.console.pages import StaffRequest, attempt, first_time, may, page, require, staff_page
 from policy.core.money import Unit
 from policy.errors import InvalidRaise
 from policy.models import Role

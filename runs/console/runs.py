@@ -11,7 +11,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from policy.console import StaffRequest, attempt, may, page, require, staff_page
+from policy.console.pages import StaffRequest, attempt, may, page, require, staff_page
 from policy.models import Role
 from policy.queries import Position
 from runs import queries
@@ -100,7 +100,7 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
         tokens=sum(effect.input_tokens + effect.output_tokens for effect in effects),
         may_operate=may(request.actor, Role.OPERATOR),
         may_cancel=run.state not in FINAL_STATES,
-        may_resume=run.reason == "poison",
+        may_resume=run.reason in {"poison", "version"},
         has_failed=run.state in {"failed", "expired"},
     )
 

@@ -1,0 +1,1 @@
+"""How the pages write times, money and JSON."""

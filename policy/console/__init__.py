@@ -1,0 +1,1 @@
+"""What pages for people share, and the page of people and keys."""

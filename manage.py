@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """The operator's command line. Its commands use the system's database role.
 
-Commands that start the servers themselves run before any settings are read; all others find
+Commands that start or look for servers themselves run before settings are read; others find
 the servers in the environment, or those of the session that `make up` keeps running.
 """
 
@@ -16,13 +16,13 @@ from django.core.management import execute_from_command_line
 
 from agentops.dev.record import adopt_environment
 
-STARTS_ITS_OWN_SERVERS: Final = frozenset({"dev", "status", "scratch", "play", "bench"})
+BEFORE_SETTINGS: Final = frozenset({"dev", "status", "doctor", "scratch", "play", "bench"})
 
 
 def main() -> None:
     """Run one command."""
     name = sys.argv[1] if len(sys.argv) > 1 else "help"
-    if name in STARTS_ITS_OWN_SERVERS:
+    if name in BEFORE_SETTINGS:
         import_module(f"agentops.management.commands.{name}").Command().run_from_argv(sys.argv)
         return
     adopt_environment()

@@ -13,6 +13,7 @@ def block(session: Session) -> str:
         f"{ready}   DEVELOPMENT ONLY",
         f"  Admin     {web}/admin/",
         f"  Sign in   {web}{session.sign_in_path}   one use, 10 minutes",
+        "            another: manage.py signin demo-reviewer (or demo-operator, demo-finance)",
         f"  API       {web}/api/v1/     docs: {web}/api/docs",
         f"  API key   {session.api_key}     tenant: {session.tenant}",
         f"  Queues    {session.flower}             (Flower)",

@@ -46,3 +46,7 @@ class ToolError(ToolsError):
         super().__init__(detail)
         self.detail, self.error_class = detail, error_class
         self.in_doubt, self.retry_after = in_doubt, retry_after
+
+
+class InvalidServer(ToolsError):  # noqa: N818
+    """A tool server cannot be stored as it was given; nothing was changed."""

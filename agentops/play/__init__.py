@@ -7,6 +7,6 @@
     judge      end records and ledger against what the file says
     session    one play: servers, runs over the HTTP API, decisions, verdict
 
-Nothing in here is imported by the product, and nothing but `setup` imports the product: the
-rest speaks to it over HTTP, as a customer would.
+Nothing in here is imported by the product, and nothing but `prepare` uses the product's code:
+the rest speaks to it over HTTP, as a customer would.
 """

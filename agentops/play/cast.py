@@ -92,6 +92,7 @@ class Cast:
         return {
             **environment(self.servers, self.kept.state, port=self.ports["web"]),
             "AGENTOPS_DEBUG": "0",
+            "AGENTOPS_AGENTS": "",
             "AGENTOPS_MAX_BODY_BYTES": str(LARGEST_BODY),
         }
 
@@ -153,14 +154,16 @@ class Cast:
             tools=setup.effect_classes(workload, blunt=parts.blunt),
             model_url=f"{self.url('model')}/v1",
             model_key=self.kept.secret("play model"),
+            api_key=self.kept.api_key,
             approve_writes=parts.approve_writes,
             max_super_steps=2 * workload.most_actions + 10,
             max_repeats=workload.longest_repetition + 1,
             call_timeout=TOOL_PATIENCE_SECONDS + 3 * max(parts.tool_latency, parts.model_latency),
         )
-        said = self._once("set-up", "-m", "agentops.play.setup", text=wanted.text())
-        key: str = json.loads(said)["api_key"]
-        return key
+        said = self._once("set-up", "manage.py", "play_setup", text=wanted.text())
+        api_key: str = json.loads(said.splitlines()[-1])["api_key"]
+        self.kept.keep_api_key(api_key)
+        return api_key
 
     def _once(self, name: str, *line: str, text: str = "") -> str:
         """Run a command of the product to its end, as the system, and return what it printed."""

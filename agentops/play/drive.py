@@ -28,6 +28,7 @@ TELL_SECONDS: Final = 1.0
 STALL_SECONDS: Final = 300.0
 LIVE: Final = "queued,running,waiting,interrupted,paused"
 PAGE: Final = "200"
+NOTHING_SAID: Final = "(The customer says nothing.)"
 
 Say = Callable[[str], None]
 
@@ -110,7 +111,7 @@ class Driver:
         for task in waiting:
             body = {
                 "agent": self.agent,
-                "input": {"request": task.request},
+                "input": task.request or NOTHING_SAID,
                 "metadata": {"task": task.label, "index": str(task.index)},
             }
             run = await self.api.start_run(body, key=f"play-{self.session}-{task.index}")

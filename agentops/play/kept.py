@@ -40,6 +40,18 @@ class Kept:
     def secret(self, name: str) -> str:
         return servers.secret(self.state, name)
 
+    @property
+    def api_key(self) -> str:
+        """The key of the play's customer; nothing before the first set-up."""
+        return self._api_key.read_text(encoding="utf-8") if self._api_key.exists() else ""
+
+    def keep_api_key(self, key: str) -> None:
+        write_private(self._api_key, key)
+
+    @property
+    def _api_key(self) -> Path:
+        return self.folder / "api-key.txt"
+
     def open(self, what: dict[str, Any]) -> bool:
         """Make the folder one of this play; return whether it was one before.
 

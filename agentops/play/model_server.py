@@ -14,16 +14,17 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from agentops.play.run_map import RunMap, RunUnknownError
-from agentops.play.workload import Action, JsonObject, Task, Workload, load
+from agentops.play.workload import JsonObject, Task, Workload, load
 
 MODEL = "played"
 MODEL_KEY = "AGENTOPS_PLAY_MODEL_KEY"
@@ -43,12 +44,13 @@ class Problem(Exception):  # noqa: N818 - it is a problem that the caller has, n
         self.status, self.message = status, message
 
 
-def turn(task: Task, conversation: JsonObject) -> JsonObject:
-    """Return the ideal agent's next message in a conversation."""
+def turn(task: Task, conversation: JsonObject, names: Mapping[str, str]) -> JsonObject:
+    """Return the ideal agent's next message; `names` are the names that tools are offered by."""
     position = sum(message.get("role") == "tool" for message in conversation["messages"])
     if position >= len(task.actions):
         return {"role": "assistant", "content": _farewell(task)}
     action = task.actions[position]
+    name = names.get(action.name, action.name)
     return {
         "role": "assistant",
         "content": None,
@@ -57,7 +59,7 @@ def turn(task: Task, conversation: JsonObject) -> JsonObject:
                 "id": f"call_{position}",
                 "type": "function",
                 "function": {
-                    "name": _offered_name(action, conversation.get("tools") or []),
+                    "name": _as_offered(name, conversation.get("tools") or []),
                     "arguments": json.dumps(action.arguments),
                 },
             }
@@ -69,17 +71,13 @@ def _farewell(task: Task) -> str:
     return f"Done: {len(task.actions)} actions for task {task.label}."
 
 
-def _offered_name(action: Action, tools: Sequence[JsonObject]) -> str:
-    """Return the name under which a tool is offered: its own, or that behind a server's prefix."""
-    names = [tool.get("function", {}).get("name", "") for tool in tools]
-    if action.name in names:
-        return action.name
-    prefixed = [
-        name
-        for name in names
-        if name.endswith(action.name) and not name[: -len(action.name)][-1:].isalnum()
-    ]
-    return min(prefixed, key=len, default=action.name)
+def _as_offered(name: str, tools: Sequence[JsonObject]) -> str:
+    """Return a tool's name as the caller offers it: perhaps behind a prefix, before a digest."""
+    offered = [str(tool.get("function", {}).get("name", "")) for tool in tools]
+    if name in offered:
+        return name
+    dressed = re.compile(rf"(?:.*[^A-Za-z0-9])?{re.escape(name)}(?:_[0-9a-f]{{8}})?")
+    return min((other for other in offered if dressed.fullmatch(other)), key=len, default=name)
 
 
 def usage(conversation: JsonObject, message: JsonObject) -> dict[str, int]:
@@ -103,6 +101,7 @@ class Model:
 
     def __init__(self, workload: Workload, *, latency: float) -> None:
         self._tasks = workload.tasks
+        self._names = {tool.name: tool.offered for tool in workload.tools}
         self._latency = latency
         self._runs = RunMap({}, patience=PATIENCE)
         self._asked: set[str] = set()
@@ -122,7 +121,8 @@ class Model:
         await asyncio.sleep(self._latency)
         self._calls += 1
         self._asked.add(key)
-        return web.json_response(_completion(conversation, turn(task, conversation), key))
+        message = turn(task, conversation, self._names)
+        return web.json_response(_completion(conversation, message, key))
 
     async def models(self, _request: web.Request) -> web.Response:
         entry = {"id": MODEL, "object": "model", "created": 0, "owned_by": "play"}

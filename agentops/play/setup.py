@@ -1,12 +1,9 @@
-"""Set-up: what an operator would click together before the play, as a process of its own.
+"""Set-up, as asked for: what an operator would click together before the play.
 
-`python -m agentops.play.setup` reads a `Wanted` as JSON and prints the API key as JSON. It is
-the one part of the play that imports the product, and it needs its environment: hence the
-process. Run again, it finds what it made before, and brings addresses and keys up to date.
+Plain values; `prepare` makes them true inside the product, in a process that has its settings.
 """
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -31,6 +28,7 @@ class Wanted:
     tools: dict[str, str]  # name → effect class
     model_url: str
     model_key: str
+    api_key: str  # of an earlier set-up, or nothing
     approve_writes: bool
     max_super_steps: int
     max_repeats: int
@@ -39,24 +37,28 @@ class Wanted:
     def text(self) -> str:
         return json.dumps(asdict(self))
 
+    def policy(self) -> dict[str, Any]:
+        """Allow what only reads; allow what writes, or let a person decide about it."""
+        writing = "require_approval" if self.approve_writes else "allow"
+        return {
+            "rules": [
+                {"name": "reads", "decision": "allow", "effects": ["read"]},
+                {"name": "writes", "decision": writing, "effects": ["idempotent", "once"]},
+            ]
+        }
+
+    def agent(self) -> dict[str, Any]:
+        """Define the agent: the react loop with every tool, and room for the longest task."""
+        return {
+            "prompt": PROMPT,
+            "model": MODEL,
+            "tools": sorted(self.tools),
+            "max_super_steps": self.max_super_steps,
+            "max_repeats": self.max_repeats,
+        }
+
 
 def effect_classes(workload: Workload, *, blunt: bool) -> dict[str, str]:
     """Declare each tool: a mutating one is `once` where keys are ignored, else `idempotent`."""
     writing = "once" if blunt else "idempotent"
-    return {tool.name: writing if tool.mutates else "read" for tool in workload.tools}
-
-
-def prepare(wanted: Wanted) -> dict[str, Any]:
-    """Make tenant, key, tool server, policy, model and agent, or bring them up to date."""
-    raise NotImplementedError
-
-
-def main() -> None:
-    import django  # noqa: PLC0415 - only this process needs it
-
-    django.setup()
-    sys.stdout.write(json.dumps(prepare(Wanted(**json.load(sys.stdin)))))
-
-
-if __name__ == "__main__":
-    main()
+    return {tool.offered: writing if tool.mutates else "read" for tool in workload.tools}

@@ -92,7 +92,8 @@ class Service:
 def mcp_server(service: Service) -> Server[Any]:
     """Return the MCP face of the service."""
     offered = [_offered(tool) for tool in service.workload.tools]
-    schemas = {tool.name: tool.parameters for tool in service.workload.tools}
+    schemas = {tool.offered: tool.parameters for tool in service.workload.tools}
+    names = {tool.offered: tool.name for tool in service.workload.tools}
 
     async def list_tools(
         _context: Context, _params: types.PaginatedRequestParams | None
@@ -103,7 +104,7 @@ def mcp_server(service: Service) -> Server[Any]:
         _context: Context, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
         try:
-            return _result(await service.call(_call(params)))
+            return _result(await service.call(_call(params, names)))
         except RunUnknownError as error:
             raise MCPError(types.INTERNAL_ERROR, f"run {error} plays no task here") from error
 
@@ -117,19 +118,20 @@ def mcp_server(service: Service) -> Server[Any]:
 
 def _offered(tool: Tool) -> types.Tool:
     return types.Tool(
-        name=tool.name,
+        name=tool.offered,
         description=tool.description,
         input_schema=tool.parameters,
         annotations=types.ToolAnnotations(read_only_hint=not tool.mutates),
     )
 
 
-def _call(params: types.CallToolRequestParams) -> Call:
+def _call(params: types.CallToolRequestParams, names: Mapping[str, str]) -> Call:
     meta: Mapping[str, Any] = params.meta or {}
     run, key = meta.get(RUN_META), meta.get(KEY_META)
     if not isinstance(run, str) or not isinstance(key, str | None):
         raise MCPError(types.INVALID_PARAMS, f"_meta must name the run as a text in {RUN_META}")
-    return Call(run=run, name=params.name, arguments=params.arguments or {}, key=key)
+    name = names.get(params.name, params.name)
+    return Call(run=run, name=name, arguments=params.arguments or {}, key=key)
 
 
 def _result(answer: Answer) -> types.CallToolResult:

@@ -6,15 +6,18 @@ that a file which cannot be played is refused before anything is started.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, Final, NoReturn, cast, get_args
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from agentops.play.records import (
     OPS,
@@ -30,7 +33,10 @@ from agentops.play.records import (
 
 JsonObject = dict[str, Any]
 
-OPEN_SCHEMA: JsonObject = {"type": "object", "properties": {}, "additionalProperties": True}
+OPEN_SCHEMA: Final[JsonObject] = {"type": "object", "properties": {}, "additionalProperties": True}
+LARGEST_SCHEMA: Final = 60_000
+USABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+NOWHERE: Final[Registry[Any]] = Registry()  # the default one would fetch remote references
 
 
 class WorkloadError(ValueError):
@@ -39,9 +45,13 @@ class WorkloadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool as the service offers it."""
+    """A tool as the service offers it.
+
+    `offered` is its name there: the file's own, unless no tool can be called so.
+    """
 
     name: str
+    offered: str
     description: str
     parameters: JsonObject
     mutates: bool
@@ -155,7 +165,10 @@ def parse(raw: Any) -> Workload:
     if not tasks:
         raise WorkloadError("tasks: the list is empty, there is nothing to play")
     notes: list[str] = []
-    tools = tuple(_tool(entry, at, tasks, notes) for at, entry in enumerate(entries))
+    offered = _offered(entries)
+    tools = tuple(
+        _tool(entry, f"tools[{i}]", offered, tasks, notes) for i, entry in enumerate(entries)
+    )
     return Workload(tools=tools, tasks=tasks, notes=(*notes, *_inconsistencies(tasks)))
 
 
@@ -169,9 +182,26 @@ def _names(tools: Sequence[JsonObject]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _tool(raw: JsonObject, index: int, tasks: Sequence[Task], notes: list[str]) -> Tool:
-    at = f"tools[{index}]"
-    name = _text(raw, "name", at)
+def _offered(tools: Sequence[JsonObject]) -> dict[str, str]:
+    """Give each tool a name that any model and any server can say, its own where it is one."""
+    found: dict[str, str] = {}
+    taken = {tool["name"] for tool in tools if USABLE.fullmatch(tool["name"])}
+    for index, tool in enumerate(tools):
+        name = tool["name"]
+        if name not in taken:
+            plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:40]
+            name = f"tool_{index}_{plain}"
+            while name in taken:
+                name += "_"
+        taken.add(name)
+        found[tool["name"]] = name
+    return found
+
+
+def _tool(
+    raw: JsonObject, at: str, offered: dict[str, str], tasks: Sequence[Task], notes: list[str]
+) -> Tool:
+    name = raw["name"]
     declared = raw.get("mutates_state")
     if not isinstance(declared, bool | None):
         _refuse(f"{at}.mutates_state", "true, false or nothing", declared)
@@ -180,8 +210,11 @@ def _tool(raw: JsonObject, index: int, tasks: Sequence[Task], notes: list[str]) 
     if problem := _misfit(parameters, calls):
         notes.append(f"tool {name}: offered with an open schema, because {problem}")
         parameters = OPEN_SCHEMA
+    if offered[name] != name:
+        notes.append(f"tool {name}: offered as {offered[name]}")
     return Tool(
         name=name,
+        offered=offered[name],
         description=str(raw.get("description") or name),
         parameters={"type": "object", **parameters},
         mutates=bool(declared) or any(action.effects for action in calls),
@@ -192,14 +225,17 @@ def _misfit(schema: JsonObject, calls: Sequence[Action]) -> str | None:
     """Say why the service's own calls do not satisfy the schema it declares, if they do not."""
     if schema.get("type", "object") != "object":
         return f"its declared type is {schema['type']!r}"
+    if len(json.dumps(schema)) > LARGEST_SCHEMA:
+        return f"its schema is longer than {LARGEST_SCHEMA} characters"
+    validator = Draft202012Validator(schema, registry=NOWHERE)
     try:
         Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        return f"its schema is not one: {error.message}"
-    validator = Draft202012Validator(schema)
-    for action in calls:
-        for problem in validator.iter_errors(action.arguments):
-            return f"a call of the file does not fit it: {problem.message[:200]}"
+        list(validator.iter_errors({}))
+        for action in calls:
+            for problem in validator.iter_errors(storable(action.arguments)):
+                return f"a call of the file does not fit it: {problem.message[:200]}"
+    except (SchemaError, Unresolvable, RecursionError) as error:
+        return f"its schema cannot be used: {str(error)[:200]}"
     return None
 
 

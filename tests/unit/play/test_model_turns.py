@@ -24,21 +24,23 @@ def conversation(answers: int = 0, tools: list[str] | None = None) -> dict[str, 
 
 def test_each_turn_asks_for_the_next_action() -> None:
     task = a_played_task()
-    asked = [turn(task, conversation(answers))["tool_calls"][0]["function"] for answers in (0, 1)]
+    asked = [
+        turn(task, conversation(answers), {})["tool_calls"][0]["function"] for answers in (0, 1)
+    ]
 
     assert [call["name"] for call in asked] == ["save", "read"]
     assert json.loads(asked[0]["arguments"]) == {"n": "ü\ud800"}
 
 
 def test_after_the_last_action_it_answers_with_text() -> None:
-    message = turn(a_played_task(), conversation(2))
+    message = turn(a_played_task(), conversation(2), {})
 
     assert "tool_calls" not in message
     assert message["content"]
 
 
 def test_the_same_conversation_gets_the_same_turn() -> None:
-    assert turn(a_played_task(), conversation(1)) == turn(a_played_task(), conversation(1))
+    assert turn(a_played_task(), conversation(1), {}) == turn(a_played_task(), conversation(1), {})
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,7 @@ def test_the_same_conversation_gets_the_same_turn() -> None:
         (["read", "save"], "save"),
         (["play.read", "play.save"], "play.save"),
         (["play__save", "play__autosave"], "play__save"),
+        (["desk_save_0123abcd", "desk_save_all_0123abcd"], "desk_save_0123abcd"),
         (["autosave"], "save"),
         ([], "save"),
     ],
@@ -54,7 +57,7 @@ def test_the_same_conversation_gets_the_same_turn() -> None:
 def test_a_tool_is_called_by_the_name_under_which_it_is_offered(
     offered: list[str], asked: str
 ) -> None:
-    message = turn(a_played_task(), conversation(tools=offered))
+    message = turn(a_played_task(), conversation(tools=offered), {})
 
     assert message["tool_calls"][0]["function"]["name"] == asked
 
@@ -62,7 +65,13 @@ def test_a_tool_is_called_by_the_name_under_which_it_is_offered(
 def test_tokens_grow_with_the_conversation() -> None:
     task = a_played_task()
     short, long = conversation(), conversation(1)
-    first, second = usage(short, turn(task, short)), usage(long, turn(task, long))
+    first, second = usage(short, turn(task, short, {})), usage(long, turn(task, long, {}))
 
     assert second["prompt_tokens"] > first["prompt_tokens"] > 0
     assert first["total_tokens"] == first["prompt_tokens"] + first["completion_tokens"]
+
+
+def test_a_tool_that_nobody_can_call_so_goes_by_another_name() -> None:
+    message = turn(a_played_task(), conversation(tools=["desk_tool_0_x"]), {"save": "tool_0_x"})
+
+    assert message["tool_calls"][0]["function"]["name"] == "desk_tool_0_x"

@@ -104,6 +104,34 @@ def test_a_schema_that_the_own_calls_do_not_fit_is_opened_with_a_note() -> None:
     assert "'n' is a required property" in workload.notes[0]
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array"},
+        {"type": "nonsense"},
+        {"properties": {"a": 5}},
+        {"$ref": "https://example.org/schema.json"},
+        {"description": "x" * 70_000},
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_opened(schema: dict[str, Any]) -> None:
+    workload = parse(a_file(a_task(an_action()), tools=[a_tool(parameters=schema)]))
+
+    assert workload.tools[0].parameters == OPEN_SCHEMA
+    assert len(workload.notes) == 1
+
+
+def test_a_name_that_no_tool_can_have_is_replaced_where_it_is_offered() -> None:
+    names = ["käse kaufen", "tool_0_k_se_kaufen", "ok-name", "9", "x" * 65]
+    workload = parse(a_file(a_task(), tools=[a_tool(name) for name in names]))
+    offered = [tool.offered for tool in workload.tools]
+
+    assert [tool.name for tool in workload.tools] == names
+    assert offered[:4] == ["tool_0_k_se_kaufen_", "tool_0_k_se_kaufen", "ok-name", "tool_3_9"]
+    assert len(offered[4]) < 64
+    assert len(workload.notes) == 3
+
+
 def test_the_first_tasks_keep_every_tool() -> None:
     workload = parse(a_file(a_task(an_action()), a_task())).first(1)
 

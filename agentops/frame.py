@@ -102,22 +102,26 @@ def _open_approvals() -> int:
 
 def _bar(request: HttpRequest) -> list[dict[str, Any]]:
     waiting = _open_approvals()
-    groups = []
+    groups: list[dict[str, Any]] = []
     for title, entries in BAR:
-        items = [_item(request, *entry) for entry in entries]
+        items = [_item(*entry) for entry in entries]
         groups.append({"title": title, "items": items, "separator": False})
+    every = [item for group in groups for item in group["items"]]
+    here = [item for item in every if request.path.startswith(item["link"])]
+    if here:
+        max(here, key=lambda item: len(item["link"]))["active"] = True
     if waiting:
-        groups[0]["items"][0] |= {"badge": str(waiting), "badge_variant": "warning"}  # type: ignore[index]
+        groups[0]["items"][0] |= {"badge": str(waiting), "badge_variant": "warning"}
     return groups
 
 
-def _item(request: HttpRequest, title: str, icon: str, name: str) -> dict[str, Any]:
+def _item(title: str, icon: str, name: str) -> dict[str, Any]:
     link = reverse(name if name.startswith("console-") else f"admin:{name}")
     return {
         "title": title,
         "icon": icon,
         "link": link,
-        "active": request.path.startswith(link),
+        "active": False,
         "has_permission": True,
     }
 

@@ -53,6 +53,7 @@ class RuleInline(Readable, TabularInline):  # type: ignore[misc]
 
     model = PolicyRule
     extra = 0
+    hide_title = True
     fields = (
         "priority",
         "name",

@@ -14,6 +14,7 @@ class VersionInline(Readable, TabularInline):  # type: ignore[misc]
 
     model = AgentVersion
     extra = 0
+    hide_title = True
     fields = ("version", "kind", "created_at", "definition")
     readonly_fields = ("created_at",)
     ordering = ("-created_at",)

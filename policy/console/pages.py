@@ -54,9 +54,7 @@ def staff_page(view: View[Parameters]) -> Callable[..., HttpResponse]:
     return admin.site.admin_view(shown)
 
 
-def page(
-    request: StaffRequest, template: str, title: str, *, status: int = 200, **context: Any
-) -> HttpResponse:
+def page(request: StaffRequest, template: str, title: str, **context: Any) -> HttpResponse:
     """Render a page inside the admin's frame."""
     everything = {
         **admin.site.each_context(request),
@@ -66,7 +64,7 @@ def page(
         "once": str(uuid7()),
         **context,
     }
-    return TemplateResponse(request, template, everything, status=status)
+    return TemplateResponse(request, template, everything)
 
 
 def may(actor: Actor, *roles: Role) -> bool:

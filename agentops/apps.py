@@ -7,7 +7,9 @@ class AgentOpsConfig(AppConfig):
     name = "agentops"
 
     def ready(self) -> None:
-        """Set logging up before anything logs."""
-        from agentops.telemetry import configure  # noqa: PLC0415 - settings are ready only now
+        """Set logging up, and make our Celery application the one that sends."""
+        from agentops.celery import app  # noqa: PLC0415 - settings are ready only now
+        from agentops.telemetry import configure  # noqa: PLC0415
 
         configure()
+        app.set_default()

@@ -34,9 +34,9 @@ CREATE TRIGGER append_only_all BEFORE TRUNCATE ON {table}
 ROLE = """
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
-    CREATE ROLE {app} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {password};
+    CREATE ROLE {app} LOGIN PASSWORD {password};
   ELSE
-    ALTER ROLE {app} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD {password};
+    ALTER ROLE {app} LOGIN PASSWORD {password};
   END IF;
 END $$;
 """
@@ -70,7 +70,7 @@ class SecureTables(Operation):
         app_label: str,
         schema_editor: Any,
         from_state: Any,
-        to_state: Any,  # noqa: ARG002 - Django's signature
+        to_state: Any,
     ) -> None:
         """Enable and force row-level security, and refuse changes where declared."""
         for name in self.models:

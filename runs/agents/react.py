@@ -94,12 +94,7 @@ def react(name: str, version: str, settings: ReactSettings, **options: Any) -> P
         model=settings.model,
         tools=settings.tools,
         accept=_accept,
-        input_schema={
-            "anyOf": [
-                {"type": "string"},
-                {"type": "object", "required": ["message"]},
-            ]
-        },
+        input_schema={"type": ["string", "object"]},
         **options,
     )
 
@@ -107,15 +102,21 @@ def react(name: str, version: str, settings: ReactSettings, **options: Any) -> P
 def _accept(value: Json) -> Json:
     if isinstance(value, str) and value:
         return value
-    if isinstance(value, Mapping) and isinstance(value.get("message"), str) and value["message"]:
+    if isinstance(value, Mapping) and value and isinstance(value.get("message", ""), str):
         return value
-    raise InvalidInput([("", "give a text, or an object whose `message` is a text")])
+    raise InvalidInput([("", "give a text, or an object; its `message`, where it has one, a text")])
+
+
+def _said(given: Json) -> str:
+    """Give what the user says: the text, the object's message, or the object as JSON."""
+    if isinstance(given, str):
+        return given
+    message = given.get("message")
+    return message if message else canonical(given).decode()
 
 
 def _conversation(ctx: Context) -> list[Message]:
-    given = ctx.state[INPUT]
-    first = given if isinstance(given, str) else given["message"]
-    return [{"role": "user", "content": first}, *ctx.state[MESSAGES]]
+    return [{"role": "user", "content": _said(ctx.state[INPUT])}, *ctx.state[MESSAGES]]
 
 
 def _turn(ctx: Context, answer: Done) -> Step:

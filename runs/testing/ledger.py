@@ -1,0 +1,182 @@
+"""The effect ledger and its money, in memory: what `runs_put_effect` and `runs_settle` do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from policy.core import money
+from policy.core.money import Amounts, Balance, Unit
+from policy.core.outcomes import ErrorClass
+from runs.core.effects import EffectState, Recorded, effect_key
+from runs.ports import Lease, Put, PutEffect, Question, Settled
+from runs.testing.rows import ApprovalRow, EffectRow, RunRow, stored
+
+if TYPE_CHECKING:
+    from runs.testing.store import MemoryStore
+
+WITHDRAWN = {
+    "failed": ErrorClass.CANCELLATION,
+    "detail": "the run ended before it was sent",
+}
+
+
+def put(
+    store: MemoryStore, run: RunRow, lease: Lease, wish: PutEffect, before: Sequence[Settled]
+) -> Put:
+    """Write an effect down before it is sent (or why it is not), and set its money aside."""
+    settle_all(store, run, before)
+    is_claim = wish.state is EffectState.CLAIMED
+    if is_claim and run.cancel:
+        return Put.CANCELLED
+    if is_claim and run.deadline is not None and run.deadline <= store.clock():
+        return Put.DEADLINE
+    old = run.effects.get(wish.place)
+    if old is not None and old.state is EffectState.CLAIMED:
+        _lost(store, run, old, wish.lost)
+    if is_claim and (unit := reserve(store.budgets, run.budgets, wish.reserve)) is not None:
+        return Put(unit)
+    row = run.effects.setdefault(wish.place, EffectRow.of(wish, lease.token))
+    if wish.question is not None:
+        row.approval_id = _ask(store, run, wish, wish.question)
+    _written(row, wish, lease.token)
+    if wish.state not in {EffectState.CLAIMED, EffectState.HELD}:
+        _tell(run, row)
+    return Put.OK
+
+
+def _written(row: EffectRow, wish: PutEffect, token: int) -> None:
+    row.state, row.version, row.effect, row.token = wish.state, wish.version, wish.effect, token
+    row.attempt += wish.state is EffectState.CLAIMED
+    row.decision = stored(dict(wish.decision)) or row.decision
+    row.outcome, row.error_class = stored(wish.outcome), wish.error_class
+    row.reserved = wish.reserve
+
+
+def _ask(store: MemoryStore, run: RunRow, wish: PutEffect, question: Question) -> str:
+    store.approvals[question.id] = ApprovalRow(
+        id=question.id,
+        run_id=run.id,
+        place=wish.place,
+        kind=question.kind,
+        tool=wish.name,
+        arguments=stored(wish.request),
+        digest=question.digest,
+        policy_version=question.policy_version,
+        rule=question.rule,
+        reason=question.reason,
+        expires_at=store.clock() + timedelta(seconds=question.seconds),
+    )
+    key = effect_key(run.id, wish.place)
+    run.emit("approval.requested", {"approval": question.id, "key": key, "tool": wish.name})
+    return question.id
+
+
+def _lost(store: MemoryStore, run: RunRow, row: EffectRow, why: str) -> None:
+    """Settle an attempt that nobody will ever tell of by what was set aside for it."""
+    store.spend(run, reserved=row.reserved, actual=_kept_calls(row))
+    row.attempts.append(
+        {
+            "attempt": row.attempt,
+            "error_class": ErrorClass.OUTCOME_UNKNOWN,
+            "detail": why or "its worker died",
+            "cost": str(row.reserved.cost),
+        }
+    )
+    row.cost, row.reserved = row.cost + row.reserved.cost, Amounts()
+    row.state, row.outcome = EffectState.RETRYING, None
+
+
+def _kept_calls(row: EffectRow) -> Amounts:
+    return replace(row.calls, cost=row.reserved.cost, tokens=row.reserved.tokens)
+
+
+def settle_all(store: MemoryStore, run: RunRow, effects: Iterable[Settled]) -> None:
+    """Record what came of effects, release and book their money; one event for each."""
+    for item in effects:
+        row, usage = run.effects[item.place], item.usage
+        if row.state is EffectState.CLAIMED:
+            spent = replace(
+                row.calls, cost=usage.cost, tokens=usage.input_tokens + usage.output_tokens
+            )
+            store.spend(run, reserved=row.reserved, actual=spent)
+        row.state, row.outcome = item.state, stored(item.outcome)
+        row.error_class, row.reserved = item.error_class, Amounts()
+        row.cost += usage.cost
+        row.tokens += usage.input_tokens + usage.output_tokens
+        row.price_version = usage.price_version or row.price_version
+        if item.attempt_failed is not None:
+            row.attempts.append(stored(dict(item.attempt_failed)))
+        _tell(run, row)
+
+
+def _tell(run: RunRow, row: EffectRow) -> None:
+    facts = {
+        "key": effect_key(run.id, row.place),
+        "kind": row.kind,
+        "name": row.name,
+        "error_class": row.error_class,
+    }
+    run.emit(f"effect.{row.state}", facts)
+
+
+def close(store: MemoryStore, run: RunRow) -> None:
+    """Settle everything when a run ends: open questions, unsent effects, money."""
+    for approval in store.open_approvals(run.id):
+        approval.state = "withdrawn"
+    for row in run.effects.values():
+        if row.state in {EffectState.HELD, EffectState.RETRYING}:
+            row.state, row.outcome = EffectState.FAILED, stored(WITHDRAWN)
+            row.error_class = ErrorClass.CANCELLATION
+        elif row.state is EffectState.CLAIMED:
+            store.spend(run, reserved=row.reserved, actual=_kept_calls(row))
+            row.state, row.error_class = EffectState.UNKNOWN, ErrorClass.OUTCOME_UNKNOWN
+            row.cost, row.reserved = row.cost + row.reserved.cost, Amounts()
+
+
+def recorded(store: MemoryStore, run: RunRow) -> list[Recorded]:
+    """Give the ledger of the present super-step, as a task that starts over finds it."""
+    return [
+        Recorded(
+            place=row.place,
+            digest=row.digest,
+            state=row.state,
+            attempt=row.attempt,
+            outcome=stored(row.outcome),
+            **_approval(store.approvals.get(row.approval_id)),
+        )
+        for row in run.effects.values()
+        if row.place.super_step == run.super_step
+    ]
+
+
+def _approval(row: ApprovalRow | None) -> dict[str, Any]:
+    if row is None:
+        return {}
+    return {
+        "approval": row.state,
+        "approval_digest": row.digest,
+        "approval_policy": row.policy_version,
+        "approval_by": row.decided_by,
+        "approval_reason": row.decision_reason,
+        "approval_result": row.result,
+    }
+
+
+def reserve(budgets: dict[str, Balance], names: Sequence[str], wanted: Amounts) -> Unit | None:
+    """Set an amount aside in every budget named, or in none; say which unit lacks."""
+    found = [money.reserve(budgets[name], wanted) for name in names]
+    if lacking := sorted(unit for unit in found if isinstance(unit, Unit)):
+        return lacking[0]
+    budgets |= {n: b for n, b in zip(names, found, strict=True) if isinstance(b, Balance)}
+    return None
+
+
+def book(
+    budgets: dict[str, Balance], names: Sequence[str], *, reserved: Amounts, actual: Amounts
+) -> None:
+    """Give a reservation back and book what was really spent, in every budget named."""
+    for name in names:
+        budgets[name] = money.settle(budgets[name], reserved=reserved, actual=actual)

@@ -1,0 +1,156 @@
+"""What people and the sweeper do to runs in memory: the twins of `runs.operations`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from policy.core.json import Json, JsonObject
+from policy.core.money import Unit
+from policy.core.outcomes import ErrorClass
+from policy.errors import ApprovalNotOpen, InvalidDecision
+from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.errors import IllegalMove
+from runs.testing import ledger
+from runs.testing.rows import ApprovalRow, RunRow, stored
+from runs.testing.store import MemoryStore
+
+BECOMES: Final = {
+    ("tool_call", "approve"): "approved",
+    ("tool_call", "reject"): "rejected",
+    ("outcome_unknown", "happened"): "happened",
+    ("outcome_unknown", "not_happened"): "not_happened",
+}
+PARKED: Final = frozenset({Reason.POISON, Reason.VERSION})
+ENDABLE: Final = HELD_BACK | {RunState.QUEUED}
+
+
+def wake(store: MemoryStore, run: RunRow, event: str, data: JsonObject) -> None:
+    """Call upon a run: something it may wait for has happened."""
+    with store.lock:
+        if run.state in FINAL or run.reason in PARKED:
+            return
+        run.wakeups += 1
+        run.emit(event, data)
+        if run.state is not RunState.RUNNING:
+            run.state, run.reason, run.due_at = RunState.QUEUED, Reason.NONE, None
+            store.nudge(run)
+
+
+def stop(
+    store: MemoryStore, run: RunRow, state: RunState, *, error_class: ErrorClass, detail: str
+) -> bool:
+    """End a run that nobody holds; False where it is held or has ended."""
+    with store.lock:
+        if run.state not in ENDABLE:
+            return False
+        run.state, run.reason, run.due_at = state, Reason.NONE, None
+        run.error_class, run.error_detail = error_class, detail
+        ledger.close(store, run)
+        run.emit(f"run.{state}", {"detail": detail})
+        return True
+
+
+def cancel(store: MemoryStore, run: RunRow, reason: str) -> None:
+    """Cancel a run, or ask whoever holds it to end it at the next boundary.
+
+    Raises:
+        IllegalMove: it has ended.
+    """
+    with store.lock:
+        if run.state in FINAL:
+            raise IllegalMove(run.state, "cancelled")
+        state, why = RunState.CANCELLED, ErrorClass.CANCELLATION
+        if not stop(store, run, state, error_class=why, detail=reason):
+            run.cancel = True
+            store.nudge(run)
+
+
+def decide(
+    store: MemoryStore, approval: ApprovalRow, decision: str, *, reason: str, result: Json, by: str
+) -> None:
+    """Decide an approval once, and wake the run that waits.
+
+    Raises:
+        ApprovalNotOpen: it was decided, expired or withdrawn before.
+        InvalidDecision: the decision does not fit its kind, or lacks a reason.
+    """
+    with store.lock:
+        if approval.state != "open" or approval.expires_at <= store.clock():
+            raise ApprovalNotOpen(approval.state if approval.state != "open" else "expired")
+        state = BECOMES.get((approval.kind, decision))
+        if state is None:
+            raise InvalidDecision(f"{decision} does not fit an approval of kind {approval.kind}")
+        if state == "rejected" and not reason.strip():
+            raise InvalidDecision("a rejection needs a reason: the agent is told it")
+        approval.state, approval.decided_by = state, by
+        approval.decision_reason, approval.result = reason, stored(result)
+        told = {"approval": approval.id, "decision": decision, "by": by}
+        wake(store, store.runs[approval.run_id], "approval.decided", told)
+
+
+def raise_budget(store: MemoryStore, name: str, unit: Unit, amount: Decimal) -> None:
+    """Add to a limit for good, and wake the runs that waited for it."""
+    with store.lock:
+        balance = store.budgets[name]
+        before = getattr(balance.limits, unit)
+        if before is None:
+            raise ValueError(f"{unit} has no limit here, so there is nothing to raise")
+        limits = replace(balance.limits, **{unit: type(before)(before + amount)})
+        store.budgets[name] = replace(balance, limits=limits)
+        for run in store.runs.values():
+            if name in run.budgets:
+                wake(store, run, "budget.raised", {"unit": unit, "amount": str(amount)})
+
+
+def resume(store: MemoryStore, run: RunRow, reason: str) -> None:
+    """Queue a run that was parked as poison or for its version, its crashes forgotten.
+
+    Raises:
+        IllegalMove: it is not parked.
+    """
+    with store.lock:
+        if run.state is not RunState.INTERRUPTED or run.reason not in PARKED:
+            raise IllegalMove(run.state, "resumed")
+        run.state, run.reason, run.crashes = RunState.QUEUED, Reason.NONE, 0
+        run.error_class = run.error_detail = ""
+        for (step, _), row in run.tasks.items():
+            row.crashes = 0 if step == run.super_step else row.crashes
+        run.emit("run.resumed", {"reason": reason})
+        store.nudge(run)
+
+
+def sweep(store: MemoryStore) -> None:
+    """Find what nobody looks after any more: one round of the sweeper."""
+    with store.lock:
+        now = store.clock()
+        for approval in store.approvals.values():
+            if approval.state == "open" and approval.expires_at <= now:
+                approval.state = "expired"
+                run = store.runs[approval.run_id]
+                wake(store, run, "approval.expired", {"approval": approval.id})
+        for run in store.runs.values():
+            _swept(store, run, _is_past(now))
+
+
+def _is_past(now: datetime) -> Callable[[datetime | None], bool]:
+    return lambda moment: moment is not None and moment <= now
+
+
+def _swept(store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bool]) -> None:
+    if run.state in HELD_BACK and past(run.due_at):
+        wake(store, run, "timer.due", {})
+    if past(run.deadline):
+        detail = "past its deadline"
+        stop(store, run, RunState.EXPIRED, error_class=ErrorClass.TIMEOUT, detail=detail)
+    if run.state is RunState.QUEUED:
+        store.nudge(run)
+    if run.state is RunState.RUNNING:
+        if not run.open_tasks and (run.lease_until is None or past(run.lease_until)):
+            store.nudge(run)
+        for (step, task), row in run.tasks.items():
+            if step == run.super_step and (row.state == "pending" or past(row.lease_until)):
+                store.nudge(run, task)

@@ -1,0 +1,156 @@
+"""The rows of a store in memory: what PostgreSQL has tables for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from policy.core.json import Json, JsonObject
+from policy.core.money import Amounts
+from runs.core.effects import EffectKind, EffectState, Place
+from runs.core.lifecycle import Reason, RunState
+from runs.core.results import TaskResult
+from runs.ports import PutEffect
+
+
+def stored(value: Json) -> Json:
+    """Give a value as a database would give it back: a copy, and JSON or nothing.
+
+    Raises:
+        TypeError: it is not JSON.
+        ValueError: it holds NaN or an infinity.
+    """
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskRow:
+    """One task of a super-step that was fanned out, or kept beside one that waits."""
+
+    state: str = "pending"
+    token: int = 0
+    worker: str | None = None
+    lease_until: datetime | None = None
+    crashes: int = 0
+    result: TaskResult | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EffectRow:
+    """One line of the ledger."""
+
+    place: Place
+    kind: EffectKind
+    name: str
+    version: str
+    effect: str
+    digest: str
+    request: Json
+    state: EffectState
+    token: int
+    attempt: int = 0
+    attempts: list[JsonObject] = field(default_factory=list)
+    decision: JsonObject = field(default_factory=dict)
+    approval_id: str = ""
+    outcome: Json = None
+    error_class: str = ""
+    reserved: Amounts = field(default_factory=Amounts)
+    cost: Decimal = Decimal(0)
+    tokens: int = 0
+    price_version: str = ""
+
+    @staticmethod
+    def of(put: PutEffect, token: int) -> EffectRow:
+        """Make the row of an effect that was not asked for before."""
+        return EffectRow(
+            place=put.place,
+            kind=put.kind,
+            name=put.name,
+            version=put.version,
+            effect=put.effect,
+            digest=put.digest,
+            request=stored(put.request),
+            state=put.state,
+            token=token,
+        )
+
+    @property
+    def calls(self) -> Amounts:
+        """Count one call of the effect's kind."""
+        if self.kind is EffectKind.MODEL:
+            return Amounts(model_calls=1)
+        return Amounts(tool_calls=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class ApprovalRow:
+    """A question to a person."""
+
+    id: str
+    run_id: str
+    place: Place
+    kind: str
+    tool: str
+    arguments: Json
+    digest: str
+    policy_version: str
+    rule: str
+    reason: str
+    expires_at: datetime
+    state: str = "open"
+    decided_by: str = ""
+    decision_reason: str = ""
+    result: Json = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CheckpointRow:
+    """A head, the writes of its super-step, and the token they were committed under."""
+
+    head: JsonObject
+    writes: Mapping[str, Json]
+    token: int
+
+
+@dataclass(slots=True, kw_only=True)
+class RunRow:
+    """One run and everything that hangs on it."""
+
+    tenant_id: str
+    id: str
+    agent: str
+    agent_version_id: str
+    started_by: str = ""
+    principal_id: str = ""
+    state: RunState = RunState.QUEUED
+    reason: Reason = Reason.NONE
+    super_step: int = 0
+    open_tasks: int = 0
+    wakeups: int = 0
+    wakeups_seen: int = 0
+    crashes: int = 0
+    token: int = 0
+    worker: str | None = None
+    lease_until: datetime | None = None
+    due_at: datetime | None = None
+    deadline: datetime | None = None
+    cancel: bool = False
+    budgets: Sequence[str] = ()
+    output: Json = None
+    error_class: str = ""
+    error_detail: str = ""
+    events: list[tuple[str, JsonObject]] = field(default_factory=list)
+    checkpoints: dict[int, CheckpointRow] = field(default_factory=dict)
+    tasks: dict[tuple[int, str], TaskRow] = field(default_factory=dict)
+    effects: dict[Place, EffectRow] = field(default_factory=dict)
+
+    def emit(self, kind: str, data: JsonObject) -> None:
+        """Append an event; its number is its place in the list, from 1."""
+        self.events.append((kind, stored(data)))
+
+    def free(self) -> None:
+        """Give the lease back."""
+        self.worker = self.lease_until = None

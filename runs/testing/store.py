@@ -1,0 +1,314 @@
+"""Runs in memory: the same statements as `runs/sql`, over dictionaries and a given clock.
+
+For the tests of agents' authors. The contract suite (`tests/contract`) says each of its
+sentences of this store and of PostgreSQL's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final
+
+from policy.core.json import Json, JsonObject
+from policy.core.money import Amounts, Balance, Limits
+from runs.core import results
+from runs.core.checkpoint import Checkpoint, decode_head, encode
+from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.core.results import TaskResult
+from runs.errors import LeaseLost
+from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
+from runs.shell import Clock
+from runs.testing import ledger
+from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, TaskRow, stored
+
+CRASH_LIMIT: Final = 5
+
+
+class MemoryStore:
+    """A `Store` in memory. What people do to runs is in `runs.testing.people`."""
+
+    def __init__(self, clock: Clock, *, policy_version: str | None = "memory") -> None:
+        self.clock, self.policy_version = clock, policy_version
+        self.lock = threading.RLock()
+        self.runs: dict[str, RunRow] = {}
+        self.approvals: dict[str, ApprovalRow] = {}
+        self.budgets: dict[str, Balance] = {}
+        self.outbox: dict[int, Nudge] = {}
+        self._numbers = count(1)
+
+    def start(
+        self, run: RunRow, first: Checkpoint, *, budgets: Mapping[str, Limits] | None = None
+    ) -> None:
+        """Accept a run; budgets that are not known yet begin here."""
+        with self.lock:
+            for name, limits in (budgets or {}).items():
+                self.budgets.setdefault(name, Balance(limits=limits))
+            run.budgets = sorted(budgets or {})
+            run.checkpoints[0] = CheckpointRow(
+                head=stored(encode(first)), writes=stored(dict(first.channels)), token=0
+            )
+            self.runs[run.id] = run
+            run.emit("run.queued", {"agent": run.agent})
+            self.nudge(run)
+
+    # --- Leases ------------------------------------------------------------------------------
+
+    def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
+        """Win the run's lease, or None if somebody holds it or it waits or has ended."""
+        with self.lock:
+            run = self._run(tenant_id, run_id)
+            if run is None or not self._is_claimable(run):
+                return None
+            run.crashes += run.state is RunState.RUNNING and run.lease_until is not None
+            run.state, run.token, run.due_at = RunState.RUNNING, run.token + 1, None
+            self._hold(run, worker, ttl)
+            if run.token == 1:
+                run.emit("run.started", {"worker": worker})
+            if run.crashes >= CRASH_LIMIT:
+                self._poison(run)
+                return None
+            return self._claimed(run, worker)
+
+    def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
+        """Win one task's lease, or None if it is held, settled or of another super-step."""
+        with self.lock:
+            run = self._run(nudge.tenant_id, nudge.run_id)
+            if run is None or run.state is not RunState.RUNNING:
+                return None
+            row = run.tasks.get((run.super_step, nudge.task))
+            if row is None or run.super_step != nudge.super_step:
+                return None
+            if row.state != "pending" and not (row.state == "running" and self._over(row)):
+                return None
+            row.crashes += row.state == "running"
+            row.state, row.worker, row.token = "running", worker, row.token + 1
+            row.lease_until = self.clock() + timedelta(seconds=ttl)
+            return self._claimed(run, worker, nudge.task)
+
+    def renew(self, leases: Sequence[Lease], *, ttl: float) -> None:
+        """Keep leases from expiring; lost ones are simply not renewed."""
+        until = self.clock() + timedelta(seconds=ttl)
+        with self.lock:
+            for lease in leases:
+                run = self._run(lease.tenant_id, lease.run_id)
+                if run is None or run.state is not RunState.RUNNING:
+                    continue
+                row = run.tasks.get((lease.super_step, lease.task)) if lease.task else run
+                if row is not None and row.token == lease.token and row.lease_until is not None:
+                    row.lease_until = until
+
+    def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
+        """Give the run's lease back and open its tasks; see `Store.fan_out`."""
+        with self.lock:
+            run = self._held(lease)
+            run.open_tasks, run.wakeups_seen = len(tasks), run.wakeups
+            run.free()
+            for task in tasks:
+                row = run.tasks.setdefault((run.super_step, task), TaskRow())
+                row.state, row.result = "pending", None
+            return [self.nudge(run, task) for task in tasks]
+
+    def finish_task(
+        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
+    ) -> Claimed | None:
+        """Keep a task's result; the last task to finish wins the run's lease."""
+        kept = results.from_json(stored(results.to_json(result)))
+        with self.lock:
+            run = self._run(lease.tenant_id, lease.run_id)
+            if run is None or not self._holds_task(run, lease) or not run.open_tasks:
+                raise LeaseLost(lease.run_id, lease.token)
+            row = run.tasks[run.super_step, lease.task]
+            row.state, row.result, row.worker, row.lease_until = "settled", kept, None, None
+            ledger.settle_all(self, run, effects)
+            run.open_tasks -= 1
+            if run.open_tasks:
+                return None
+            run.token += 1
+            self._hold(run, lease.worker, ttl)
+            # What woke the run since the fan-out is news: it must not be set aside for that.
+            return replace(self._claimed(run, lease.worker), wakeups=run.wakeups_seen)
+
+    # --- What happens in a super-step --------------------------------------------------------
+
+    def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
+        """Write an effect down, and what came of effects `before` it, in one commit."""
+        with self.lock:
+            try:
+                run = self._task_of(lease) if lease.task else self._held(lease)
+            except LeaseLost:
+                return Put.LEASE_LOST
+            return ledger.put(self, run, lease, put, before)
+
+    def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
+        """Commit a super-step, or raise LeaseLost and write nothing."""
+        head = stored(encode(save.checkpoint)) if save.checkpoint else None
+        writes, output = stored(dict(save.writes)), stored(save.output)
+        with self.lock:
+            run = self._held(lease)
+            news = run.wakeups != save.wakeups and save.state in HELD_BACK
+            ledger.settle_all(self, run, save.effects)
+            for task, result in save.kept.items():
+                run.tasks[run.super_step, task] = TaskRow(state="settled", result=result)
+            if head is not None:
+                run.super_step += 1
+                run.checkpoints[run.super_step] = CheckpointRow(
+                    head=head, writes=writes, token=lease.token
+                )
+            for kind, data in save.events:
+                run.emit(kind, data)
+            run.output = output if save.state is RunState.SUCCEEDED else run.output
+            run.error_class = save.error_class or run.error_class
+            run.error_detail = save.error_detail or run.error_detail
+            run.crashes = 0
+            self._move(run, RunState.QUEUED if news else save.state, save, ttl)
+            sent = self.nudge(run).outbox_id if run.state is RunState.QUEUED else None
+            return Saved(state=run.state, wakeups=run.wakeups, cancel=run.cancel, sent=sent)
+
+    def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> None:
+        run.state = state
+        is_held_back = state in HELD_BACK
+        run.reason = save.reason if is_held_back else Reason.NONE
+        run.due_at = save.due_at if is_held_back else None
+        if state is RunState.RUNNING:
+            run.lease_until = self.clock() + timedelta(seconds=ttl)
+        else:
+            run.free()
+        if state in FINAL:
+            ledger.close(self, run)
+
+    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
+        """Read a log channel's items as of a super-step, oldest first."""
+        with self.lock:
+            run = self._run(tenant_id, run_id)
+            rows = [] if run is None else sorted(run.checkpoints.items())
+            items = [i for n, row in rows if n <= upto for i in row.writes.get(channel, ())]
+            copy: list[Json] = stored(items)
+            return copy
+
+    # --- Messages ----------------------------------------------------------------------------
+
+    def nudge(self, run: RunRow, task: str = "") -> Nudge:
+        """Leave a message in the outbox."""
+        number = next(self._numbers)
+        self.outbox[number] = Nudge(
+            tenant_id=run.tenant_id,
+            run_id=run.id,
+            super_step=run.super_step if task else None,
+            task=task,
+            outbox_id=number,
+        )
+        return self.outbox[number]
+
+    def forget(self, outbox_ids: Iterable[int]) -> None:
+        """Remove outbox messages that were sent."""
+        with self.lock:
+            for number in outbox_ids:
+                self.outbox.pop(number, None)
+
+    # --- Conditions --------------------------------------------------------------------------
+
+    def _run(self, tenant_id: str, run_id: str) -> RunRow | None:
+        run = self.runs.get(run_id)
+        return run if run is not None and run.tenant_id == tenant_id else None
+
+    def _is_claimable(self, run: RunRow) -> bool:
+        if run.state is RunState.QUEUED:
+            return True
+        return run.state is RunState.RUNNING and not run.open_tasks and self._over(run)
+
+    def _over(self, row: RunRow | TaskRow) -> bool:
+        return row.lease_until is None or row.lease_until <= self.clock()
+
+    def _held(self, lease: Lease) -> RunRow:
+        run = self._run(lease.tenant_id, lease.run_id)
+        if (
+            run is None
+            or run.state is not RunState.RUNNING
+            or (run.token, run.super_step, run.open_tasks) != (lease.token, lease.super_step, 0)
+        ):
+            raise LeaseLost(lease.run_id, lease.token)
+        return run
+
+    def _task_of(self, lease: Lease) -> RunRow:
+        run = self._run(lease.tenant_id, lease.run_id)
+        if run is None or not self._holds_task(run, lease):
+            raise LeaseLost(lease.run_id, lease.token)
+        return run
+
+    def _holds_task(self, run: RunRow, lease: Lease) -> bool:
+        row = run.tasks.get((lease.super_step, lease.task))
+        return (
+            run.state is RunState.RUNNING
+            and run.super_step == lease.super_step
+            and row is not None
+            and (row.state, row.token) == ("running", lease.token)
+        )
+
+    def _hold(self, run: RunRow, worker: str, ttl: float) -> None:
+        run.worker, run.lease_until = worker, self.clock() + timedelta(seconds=ttl)
+
+    def _poison(self, run: RunRow) -> None:
+        run.state, run.reason = RunState.INTERRUPTED, Reason.POISON
+        run.free()
+        run.emit("run.parked", {"reason": Reason.POISON, "crashes": run.crashes})
+
+    # --- What a worker needs to go on --------------------------------------------------------
+
+    def _claimed(self, run: RunRow, worker: str, task: str = "") -> Claimed:
+        row = run.tasks.get((run.super_step, task)) if task else None
+        lease = Lease(
+            tenant_id=run.tenant_id,
+            run_id=run.id,
+            super_step=run.super_step,
+            token=run.token if row is None else row.token,
+            worker=worker,
+            task=task,
+        )
+        head = run.checkpoints[run.super_step].head
+        return Claimed(
+            lease=lease,
+            agent_version_id=run.agent_version_id,
+            agent=run.agent,
+            principal_id=run.principal_id,
+            started_by=run.started_by,
+            wakeups=run.wakeups,
+            deadline=run.deadline,
+            now=self.clock(),
+            cancel=run.cancel,
+            policy_version_id=self.policy_version,
+            head=stored(head),
+            values=_values(run, head),
+            kept={
+                name: row.result
+                for (step, name), row in run.tasks.items()
+                if step == run.super_step and row.state == "settled" and row.result is not None
+            },
+            ledger=ledger.recorded(self, run),
+            crashes=0 if row is None else row.crashes,
+        )
+
+    def spend(self, run: RunRow, *, reserved: Amounts, actual: Amounts) -> None:
+        """Settle an amount in every budget above a run."""
+        ledger.book(self.budgets, run.budgets, reserved=reserved, actual=actual)
+
+    def due(self, run: RunRow) -> datetime | None:
+        """Give the next moment at which a run that nobody calls upon goes on by itself."""
+        if run.state is not RunState.RUNNING:
+            return self.clock() if run.state is RunState.QUEUED else run.due_at
+        ends = [row.lease_until for row in run.tasks.values() if row.state != "settled"]
+        return min(end or self.clock() for end in ends or [run.lease_until])
+
+    def open_approvals(self, run_id: str) -> list[ApprovalRow]:
+        """List the questions that wait for a person."""
+        return [a for a in self.approvals.values() if a.run_id == run_id and a.state == "open"]
+
+
+def _values(run: RunRow, head: JsonObject) -> dict[str, Json]:
+    decoded = decode_head(head)
+    logs = decoded.get("logs", {})
+    written = {name: step for name, step in decoded["written"].items() if name not in logs}
+    return {n: stored(run.checkpoints[step].writes[n]) for n, step in written.items()}

@@ -1,0 +1,184 @@
+"""Everything around a run, in memory: programs, a policy, tools, models that play scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+from pydantic import ValidationError
+
+from gateway import complete as gateway_complete
+from gateway.core.messages import ModelRequest
+from gateway.core.route import Quote
+from gateway.errors import UnknownModel
+from gateway.testing import ScriptedModel
+from policy.core.decide import Decision, EffectClass, Policy, Rule
+from policy.core.json import Json, JsonObject, storable
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.enforce import Permit
+from runs.agents.program import Program
+from runs.errors import UnknownAgent
+from runs.ports import Claimed
+from tools import invoke as tools_invoke
+from tools import registry, schemas, signature
+from tools.core.spec import ToolCall, ToolSpec
+from tools.errors import PermitMismatch, ToolError, UnknownTool
+
+StandIns: TypeAlias = Mapping[str, Callable[..., Any]]
+"""Functions that take the place of tools, by the tools' names."""
+
+ALLOW_WHAT_IS_GRANTED = Policy(
+    version="memory", rules=(Rule(name="allow what is granted", decision=Decision.ALLOW),)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that reached a tool: what an outside observer sees."""
+
+    name: str
+    arguments: JsonObject
+    key: str
+
+
+def _alive() -> None:
+    """Let the call through."""
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryWorld:
+    """A `World` without a database or a network.
+
+    Tools are those that code declared, each replaced by its stand-in where there is one.
+    `models` are found by name, the one under "" answers for every other name.
+    `pulse` is asked before anything is sent; a dead process raises there.
+    """
+
+    programs: Mapping[str, Program]
+    rules: Policy = ALLOW_WHAT_IS_GRANTED
+    stand_ins: StandIns = field(default_factory=dict)
+    models: Mapping[str, ScriptedModel] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    pulse: Callable[[], None] = _alive
+
+    def program(self, claimed: Claimed) -> Program:
+        """Give the program of the run's agent version."""
+        if claimed.agent_version_id not in self.programs:
+            raise UnknownAgent(claimed.agent)
+        return self.programs[claimed.agent_version_id]
+
+    def policy(self, claimed: Claimed) -> Policy:  # noqa: ARG002 - one policy for every run
+        """Give the rules."""
+        return self.rules
+
+    def tool(self, tenant_id: str, name: str) -> ToolSpec:  # noqa: ARG002 - one tenant
+        """Find a tool, or raise UnknownTool."""
+        declared = registry.local().get(name)
+        if declared is not None:
+            return declared
+        if name in self.stand_ins:
+            return _read_off(name, self.stand_ins[name])
+        raise UnknownTool(name)
+
+    def tools(self, tenant_id: str, granted: Sequence[str]) -> list[ToolSpec]:
+        """Find the tools that match any of the granted patterns, by name."""
+        every = sorted({*registry.local(), *self.stand_ins})
+        found = [name for name in every if any(fnmatchcase(name, g) for g in granted)]
+        return [self.tool(tenant_id, name) for name in found]
+
+    def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:  # noqa: ARG002
+        """Price a question at its worst."""
+        model = self.models.get(request.model) or self.models.get("")
+        if model is None:
+            raise UnknownModel(request.model)
+        return gateway_complete.quote(request, model.route), None
+
+    async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
+        """Make a tool call."""
+        self.pulse()
+        self.calls.append(Call(call.spec.name, dict(call.arguments), call.key))
+        if call.spec.name in self.stand_ins:
+            return await _stand_in(self.stand_ins[call.spec.name], call, permit, now)
+        return await tools_invoke.invoke(call, permit=permit, now=now)
+
+    async def complete(
+        self,
+        request: ModelRequest,
+        quote: Quote,
+        credential: Any,  # noqa: ARG002 - scripts need none
+        *,
+        key: str,
+        timeout: float,
+    ) -> Outcome:
+        """Ask a model."""
+        self.pulse()
+        return await gateway_complete.complete(request, quote, key=key, timeout=timeout)
+
+
+def _read_off(name: str, function: Callable[..., Any]) -> ToolSpec:
+    """Declare a function that no code declared as a tool, as the careful default would."""
+    read = signature.read(function, name)
+    return ToolSpec(
+        name=name,
+        version="1",
+        description=inspect.getdoc(function) or "",
+        input_schema=read.input_schema,
+        output_schema=read.output_schema,
+    )
+
+
+async def _stand_in(
+    function: Callable[..., Any], call: ToolCall, permit: Permit, now: datetime
+) -> Outcome:
+    """Call a stand-in as `tools.invoke` would call the tool."""
+    spec = call.spec
+    if permit.tool != spec.name or now >= permit.expires_at:
+        raise PermitMismatch(f"no permit for this call of {spec.name}")
+    if wrong := schemas.faults(spec, "input", call.arguments):
+        return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=wrong)
+    read = signature.read(function, spec.name)
+    context = registry.ToolContext(
+        idempotency_key=call.key,
+        run_id=call.run_id,
+        tenant_id=call.tenant_id,
+        deadline=now + timedelta(seconds=call.timeout),
+    )
+    try:
+        given = read.arguments(call.arguments, context)
+        value: Json = storable(read.dumped(await _answer(function, given)))
+    except Exception as error:  # noqa: BLE001 - foreign code: whatever it raises is an outcome
+        return _failure(spec, error)
+    return Done(value=value)
+
+
+async def _answer(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(**given)
+    return await asyncio.to_thread(function, **given)
+
+
+def _failure(spec: ToolSpec, error: Exception) -> Failed:
+    in_doubt = spec.effect is not EffectClass.READ
+    match error:
+        case ToolError():
+            return Failed(
+                error_class=error.error_class,
+                detail=error.detail,
+                in_doubt=error.in_doubt,
+                retry_after=error.retry_after,
+            )
+        case ValidationError():
+            error_class, in_doubt = ErrorClass.VALIDATION_ERROR, False
+        case TimeoutError():
+            error_class = ErrorClass.TIMEOUT
+        case ConnectionError():
+            error_class = ErrorClass.TRANSIENT_DEPENDENCY
+        case _:
+            error_class = ErrorClass.PERMANENT_DEPENDENCY
+    detail = f"{type(error).__name__}: {error}"
+    return Failed(error_class=error_class, detail=detail, in_doubt=in_doubt)

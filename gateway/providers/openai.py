@@ -19,7 +19,7 @@ import httpx2
 from openai import AsyncOpenAI
 from pydantic_ai import messages as parts
 from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import ModelAPIError, ModelHTTPError
+from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
 from pydantic_ai.profiles.openai import OpenAIModelProfile
@@ -67,7 +67,7 @@ class OpenAI:
             )
         except ModelHTTPError as error:
             raise _by_status(error) from error
-        except (ModelAPIError, httpx2.HTTPError) as error:
+        except (ModelConnectionError, httpx2.HTTPError) as error:
             raise _by_connection(error) from error
         return _answer(response, names)
 

@@ -1,0 +1,128 @@
+"""What tests of the API and the admin build: callers, agents, runs, approvals."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from policy import tenancy
+from policy.core.json import digest
+from policy.models import Approval, Budget, Role
+from policy.operations.create_principal import create_principal
+from policy.operations.issue_key import issue_key
+from runs.models import Agent, AgentVersion, Run
+
+
+def a_client(*, checks_csrf: bool = False) -> Client:
+    """A client of the web process, who gets answers and no exceptions."""
+    return Client(
+        SERVER_NAME="127.0.0.1", raise_request_exception=False, enforce_csrf_checks=checks_csrf
+    )
+
+
+class Api:
+    """A caller with a key of its own; every POST gets a fresh Idempotency-Key unless given."""
+
+    def __init__(self, tenant: UUID, *roles: str) -> None:
+        self.tenant = tenant
+        with tenancy.scope(tenant):
+            self.principal = create_principal("a caller", roles or (Role.ADMIN,))
+            self.key = issue_key(self.principal).secret
+        self.client = a_client()
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.client.get(path, headers=self._headers(headers))
+
+    def post(self, path: str, body: Any = None, *, key: str | None = "", **headers: str) -> Any:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            given["Idempotency-Key"] = key or secrets.token_hex(8)
+        raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body)
+        kind = given.pop("Content-Type", "application/json")
+        return self.client.post(path, raw, content_type=kind, headers=self._headers(given))
+
+    def _headers(self, more: dict[str, str]) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}", **more}
+
+
+def an_agent(tenant: UUID, name: str = "helper") -> str:
+    """An agent without code; nothing runs it here."""
+    with tenancy.scope(tenant):
+        agent = Agent.objects.create(id=uuid7(), name=name)
+        AgentVersion.objects.create(
+            id=uuid7(),
+            agent=agent,
+            version="1",
+            kind="react",
+            definition={"prompt": "Help.", "model": "fast", "tools": []},
+        )
+    return name
+
+
+def a_run(api: Api, **body: Any) -> dict[str, Any]:
+    """A run started over the API, of an agent called helper."""
+    answer = api.post("/api/v1/runs", {"agent": "helper", "input": {"request": "hello"}, **body})
+    assert answer.status_code == 202, answer.content
+    started: dict[str, Any] = answer.json()
+    return started
+
+
+def an_approval(tenant: UUID, run_id: str, **fields: Any) -> Approval:
+    """An open approval of a run that waits for it."""
+    now = timezone.now()
+    arguments = fields.pop("arguments", {"amount": 42})
+    values = {
+        "kind": "tool_call",
+        "tool": "payments.refund",
+        "expires_at": now + timedelta(hours=1),
+        **fields,
+    }
+    with tenancy.scope(tenant):
+        reason = "approval" if values["kind"] == "tool_call" else values["kind"]
+        Run.objects.filter(pk=run_id).update(state="interrupted", reason=reason)
+        return Approval.objects.create(
+            id=uuid7(),
+            run_id=run_id,
+            effect_key=f"{run_id}/0/act/{secrets.token_hex(3)}",
+            agent="helper",
+            tool_version="1",
+            arguments=arguments,
+            digest=digest(values["tool"], "1", arguments),
+            created_at=now,
+            **values,
+        )
+
+
+def a_budget(tenant: UUID) -> Budget:
+    """The tenant's own budget, of ten dollars."""
+    with tenancy.scope(tenant):
+        return Budget.objects.create(id=uuid7(), scope="tenant", scope_id=tenant, cost_limit=10)
+
+
+def a_person(tenant: UUID, *roles: str, superuser: bool = False) -> User:
+    """Somebody who signs in to the admin."""
+    user = User.objects.create(
+        username=f"u-{secrets.token_hex(6)}", is_staff=True, is_superuser=superuser
+    )
+    if roles:
+        with tenancy.scope(tenant):
+            create_principal(user.username, roles, user_id=user.pk)
+    return user
+
+
+def signed_in(user: User, tenant: UUID, *, checks_csrf: bool = False) -> Client:
+    """A browser of that person, at work in the tenant."""
+    client = a_client(checks_csrf=checks_csrf)
+    client.force_login(user)
+    session = client.session
+    session["agentops_tenant"] = str(tenant)
+    session.save()
+    return client

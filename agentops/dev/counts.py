@@ -17,6 +17,10 @@ POLL_SECONDS: Final = 0.1
 PAGE: Final = 100
 
 
+class ApiFailed(Exception):  # noqa: N818 - named as what happened
+    """The API did not answer as it should."""
+
+
 class NotSettled(Exception):  # noqa: N818 - named as what is true when it is raised
     """Runs were still moving when the time was up."""
 
@@ -46,7 +50,11 @@ class Counts:
 
 
 def count(web: str, api_key: str) -> Counts:
-    """Count the runs of the key's tenant."""
+    """Count the runs of the key's tenant.
+
+    Raises:
+        ApiFailed: it did not answer as it should.
+    """
     states: Counter[str] = Counter()
     asked = {"limit": str(PAGE)}
     while True:
@@ -75,6 +83,9 @@ def _get(url: str, api_key: str) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310 - our own http URL
         url, headers={"Authorization": f"Bearer {api_key}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - the same
-        page: dict[str, Any] = json.load(response)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - the same
+            page: dict[str, Any] = json.load(response)
+    except OSError as error:
+        raise ApiFailed(f"{url} failed: {error}; see logs/web.log in the state folder") from None
     return page

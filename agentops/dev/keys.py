@@ -25,8 +25,8 @@ def serve(made: Product, sign_in_path: str, say: Say) -> None:
     """Answer keys until q; without a terminal, wait for a signal."""
     if not sys.stdin.isatty():
         threading.Event().wait()
-    say(HELP)
     with _single_keys():
+        say(HELP)
         while (key := _next_key()) != "q":
             if key == "k":
                 kill_a_worker(made, say)

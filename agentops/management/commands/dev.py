@@ -17,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentops.dev import keys, session
 from agentops.dev.block import block
-from agentops.dev.counts import NotSettled, settled
+from agentops.dev.counts import ApiFailed, NotSettled, settled
 from agentops.dev.record import FILE, state_folder
 from agentops.dev.session import DEMO_SECONDS, StepFailed, Ticks
 from agentops.servers import ServerUnavailable, running, scratch
@@ -52,7 +52,7 @@ class Command(BaseCommand):
         with contextlib.suppress(KeyboardInterrupt), raised_once():
             try:
                 self._run(options)
-            except (ServerUnavailable, ProcessFailed, StepFailed) as error:
+            except (ServerUnavailable, ProcessFailed, StepFailed, ApiFailed) as error:
                 raise CommandError(str(error)) from error
             except NotSettled as error:
                 raise CommandError(str(error), returncode=NOT_SETTLED) from error

@@ -92,7 +92,7 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
         "console/run.html",
         f"Run of {run.agent}",
         **_row(run),
-        steps=[_step(step, now=now) for step in reversed(steps)],
+        steps=[_step(step, now=run.finished_at or now) for step in reversed(steps)],
         effects=[(effect, words.EFFECT_TONE.get(effect.state, "calm")) for effect in effects],
         events=queries.last_events(run_id, limit=100),
         waiting_on=run.waiting_on,

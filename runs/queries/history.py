@@ -1,0 +1,154 @@
+"""What a run did: its super-steps, ledger, events and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from runs.errors import UnknownRun
+from runs.models import Checkpoint, Effect, Run, RunEvent, Task
+from runs.queries.values import (
+    FINAL_STATES,
+    CheckpointView,
+    EffectView,
+    EventView,
+    StepView,
+    TaskView,
+)
+
+
+def steps(run_id: UUID, *, after: int = -1, limit: int) -> list[StepView]:
+    """List the super-steps of a run after one, in order: committed ones, and the open one.
+
+    A super-step begins with the checkpoint of its number and commits the next one.
+    """
+    row = _known(run_id)
+    found = Checkpoint.objects.filter(
+        run_id=run_id, super_step__gt=after, super_step__lte=after + limit + 1
+    ).order_by("super_step")
+    marks = list(found)
+    numbers = [mark.super_step for mark in marks[:limit]]
+    effects = list(_effects(run_id).filter(super_step__in=numbers))
+    tasks = list(Task.objects.filter(run_id=run_id, super_step__in=numbers))
+    views = []
+    for index, mark in enumerate(marks[:limit]):
+        following = marks[index + 1] if index + 1 < len(marks) else None
+        if following is None and not mark.head.get("tasks"):
+            continue
+        views.append(_step(row, mark, following, effects, tasks))
+    return views
+
+
+def effects(run_id: UUID, *, after: tuple[int, str, int] | None, limit: int) -> list[EffectView]:
+    """List the ledger of a run in the order of its places, after one of them."""
+    _known(run_id)
+    rows = _effects(run_id)
+    if after is not None:
+        step, task, ordinal = after
+        same_task = Q(super_step=step, task=task, ordinal__gt=ordinal)
+        rows = rows.filter(Q(super_step__gt=step) | Q(super_step=step, task__gt=task) | same_task)
+    return [_effect(row) for row in rows[:limit]]
+
+
+def events(run_id: UUID, *, after: int = 0, limit: int) -> list[EventView]:
+    """List what happened to a run after a number of its sequence."""
+    _known(run_id)
+    rows = RunEvent.objects.filter(run_id=run_id, seq__gt=after).order_by("seq")[:limit]
+    return [EventView(seq=row.seq, type=row.type, data=row.data, at=row.at) for row in rows]
+
+
+def last_events(run_id: UUID, *, limit: int) -> list[EventView]:
+    """List the newest events of a run, the newest first."""
+    rows = RunEvent.objects.filter(run_id=run_id).order_by("-seq")[:limit]
+    return [EventView(seq=row.seq, type=row.type, data=row.data, at=row.at) for row in rows]
+
+
+def checkpoints(run_id: UUID, *, after: int = -1, limit: int) -> list[CheckpointView]:
+    """List the checkpoints of a run after one, as they are stored."""
+    _known(run_id)
+    rows = Checkpoint.objects.filter(run_id=run_id, super_step__gt=after)
+    return [
+        CheckpointView(super_step=row.super_step, head=row.head, writes=row.writes, at=row.at)
+        for row in rows.order_by("super_step")[:limit]
+    ]
+
+
+def _known(run_id: UUID) -> Run:
+    row = Run.objects.filter(pk=run_id).only("id", "state", "super_step").first()
+    if row is None:
+        raise UnknownRun(f"there is no run {run_id}")
+    return row
+
+
+def _effects(run_id: UUID) -> Any:
+    return Effect.objects.filter(run_id=run_id).order_by("super_step", "task", "ordinal")
+
+
+def _step(
+    row: Run,
+    mark: Checkpoint,
+    following: Checkpoint | None,
+    effects: Iterable[Effect],
+    tasks: Iterable[Task],
+) -> StepView:
+    ours = [effect for effect in effects if effect.super_step == mark.super_step]
+    held = {task.task: task for task in tasks if task.super_step == mark.super_step}
+    state = "committed" if following is not None else "open"
+    if following is None and row.state in FINAL_STATES:
+        state = row.state
+    return StepView(
+        super_step=mark.super_step,
+        state=state,
+        tasks=tuple(_task(spec, held, state) for spec in mark.head.get("tasks", [])),
+        effects=tuple(f"{effect.kind} {effect.name}" for effect in ours),
+        cost=sum((effect.cost for effect in ours), Decimal(0)),
+        tokens=sum(effect.input_tokens + effect.output_tokens for effect in ours),
+        wrote=() if following is None else tuple(sorted(following.writes)),
+        began_at=mark.at,
+        committed_at=None if following is None else following.at,
+    )
+
+
+def _task(spec: list[Any], held: Mapping[str, Task], state: str) -> TaskView:
+    task_id, node = spec[0], spec[1]
+    row = held.get(task_id)
+    settled = "settled" if state == "committed" else "pending"
+    return TaskView(
+        id=task_id,
+        node=node,
+        state=settled if row is None else row.state,
+        crashes=0 if row is None else row.crashes,
+    )
+
+
+def _effect(row: Effect) -> EffectView:
+    plain = (
+        "super_step",
+        "task",
+        "ordinal",
+        "kind",
+        "name",
+        "version",
+        "effect",
+        "digest",
+        "state",
+        "attempt",
+        "request",
+        "outcome",
+        "error_class",
+        "decision",
+        "approval_id",
+        "cost",
+        "input_tokens",
+        "output_tokens",
+        "price_version",
+        "claimed_at",
+        "finished_at",
+    )
+    values = {name: getattr(row, name) for name in plain}
+    key = f"{row.run_id}/{row.super_step}/{row.task}/{row.ordinal}"
+    return EffectView(key=key, **values)

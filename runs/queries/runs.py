@@ -1,0 +1,202 @@
+"""Runs, agents, and what runs wait for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from policy.models import Approval, ApprovalState
+from policy.queries import (
+    ApprovalView,
+    BudgetView,
+    Page,
+    Position,
+    approval,
+    budget,
+    budgets_of,
+    page_of,
+)
+from runs.core.lifecycle import HELD_BACK, Reason, RunState
+from runs.errors import UnknownApproval, UnknownBudget, UnknownRun
+from runs.models import Agent, AgentVersion, Checkpoint, Run
+from runs.queries.values import (
+    FINAL_STATES,
+    AgentVersionView,
+    AgentView,
+    RunFilter,
+    RunRow,
+    RunView,
+    WaitingOn,
+)
+
+
+def runs(wanted: RunFilter, *, position: Position | None, limit: int) -> Page[RunRow]:
+    """List the scope's runs, newest first."""
+    rows = Run.objects.select_related("agent_version")
+    if wanted.states:
+        rows = rows.filter(state__in=wanted.states)
+    if wanted.agent:
+        rows = rows.filter(agent_name=wanted.agent)
+    for name, text in wanted.metadata:
+        rows = rows.filter(_says(name, text))
+    return page_of(rows, lambda row: RunRow(**_row(row)), position=position, limit=limit)
+
+
+def run(run_id: UUID) -> RunView:
+    """Read one run.
+
+    Raises:
+        UnknownRun: the scope's tenant has no such run.
+    """
+    row = Run.objects.select_related("agent_version").filter(pk=run_id).first()
+    if row is None:
+        raise UnknownRun(f"there is no run {run_id}")
+    first = Checkpoint.objects.filter(run_id=run_id, super_step=0).first()
+    budgets = tuple(budgets_of(row.budget_ids))
+    return RunView(
+        **_row(row),
+        input=None if first is None else first.writes.get("input"),
+        output=row.output,
+        error_detail=row.error_detail,
+        waiting_on=tuple(_waiting_on(row, budgets)),
+        budgets=budgets,
+        cancel_requested_at=row.cancel_requested_at,
+        crashes=row.crashes,
+        worker=row.worker or "",
+    )
+
+
+def state_of(run_id: UUID) -> str:
+    """Read only the state of a run.
+
+    Raises:
+        UnknownRun: the scope's tenant has no such run.
+    """
+    state = Run.objects.filter(pk=run_id).values_list("state", flat=True).first()
+    if state is None:
+        raise UnknownRun(f"there is no run {run_id}")
+    return state
+
+
+def comes_to_rest(state: str) -> bool:
+    """Say whether nothing more happens by itself, so that there is no use in waiting."""
+    return state in FINAL_STATES or state in {RunState.INTERRUPTED, RunState.PAUSED}
+
+
+def agents(*, limit: int = 1000) -> list[AgentView]:
+    """List the scope's agents by name, each with its versions."""
+    versions: dict[UUID, list[AgentVersionView]] = {}
+    for row in AgentVersion.objects.order_by("-created_at", "-id"):
+        versions.setdefault(row.agent_id, []).append(
+            AgentVersionView(
+                version=row.version,
+                kind=row.kind,
+                definition=row.definition,
+                created_at=row.created_at,
+            )
+        )
+    return [
+        AgentView(
+            id=row.id,
+            name=row.name,
+            created_at=row.created_at,
+            versions=tuple(versions.get(row.id, [])),
+        )
+        for row in Agent.objects.order_by("name")[:limit]
+    ]
+
+
+def known_approval(approval_id: UUID) -> ApprovalView:
+    """Read one approval.
+
+    Raises:
+        UnknownApproval: the scope's tenant has no such.
+    """
+    found = approval(approval_id)
+    if found is None:
+        raise UnknownApproval(f"there is no approval {approval_id}")
+    return found
+
+
+def known_budget(budget_id: UUID) -> BudgetView:
+    """Read one budget.
+
+    Raises:
+        UnknownBudget: the scope's tenant has no such.
+    """
+    found = budget(budget_id)
+    if found is None:
+        raise UnknownBudget(f"there is no budget {budget_id}")
+    return found
+
+
+def counts_by_state() -> dict[str, int]:
+    """Count the scope's runs that are not ended, by state."""
+    counts: dict[str, int] = {}
+    states = Run.objects.exclude(state__in=FINAL_STATES).values_list("state", flat=True)
+    for state in states:
+        counts[state] = counts.get(state, 0) + 1
+    return counts
+
+
+def _says(name: str, text: str) -> Q:
+    """Match the text itself, and the number, truth value or null that it spells."""
+    as_text = Q(metadata__contains={name: text})
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return as_text
+    plain = value is None or isinstance(value, bool | int | float)
+    return as_text | Q(metadata__contains={name: value}) if plain else as_text
+
+
+def _row(row: Run) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "agent": row.agent_name,
+        "version": row.agent_version.version,
+        "state": row.state,
+        "reason": row.reason,
+        "super_step": row.super_step,
+        "started_by": row.started_by,
+        "metadata": row.metadata,
+        "error_class": row.error_class,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "deadline": row.deadline_at,
+    }
+
+
+def _waiting_on(row: Run, budgets: Iterable[BudgetView]) -> Iterable[WaitingOn]:
+    if row.state not in HELD_BACK:
+        return
+    if row.reason in {Reason.APPROVAL, Reason.OUTCOME_UNKNOWN}:
+        for asked in Approval.objects.filter(run_id=row.id, state=ApprovalState.OPEN):
+            yield WaitingOn(
+                kind=asked.kind,
+                id=asked.id,
+                text=asked.tool,
+                since=asked.created_at,
+                until=asked.expires_at,
+            )
+    elif row.reason == Reason.BUDGET:
+        for held in budgets:
+            yield WaitingOn(kind="budget", id=held.id, text=f"the budget of the {held.scope}")
+    else:
+        yield WaitingOn(kind=row.reason, until=row.due_at)
+
+
+def failures(*, limit: int) -> list[RunRow]:
+    """List the runs that failed last."""
+    rows = Run.objects.select_related("agent_version").filter(state=RunState.FAILED)
+    return [RunRow(**_row(row)) for row in rows.order_by("-finished_at")[:limit]]
+
+
+def runs_on_show(*, limit: int) -> list[RunRow]:
+    """List the newest runs."""
+    return list(runs(RunFilter(), position=None, limit=limit).items)

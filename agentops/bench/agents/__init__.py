@@ -1,0 +1,1 @@
+"""The folder of agents that the benchmark's workers load (AGENTOPS_AGENTS)."""

@@ -1,0 +1,55 @@
+"""The workload as agents: a loop over a fake model, plain (W1) and behind the gateway (W1e)."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from gateway.core.messages import Message, ToolOffer
+from gateway.providers.scripted import script
+from runs.agents import Channel, Context, Node, Reducer, Step, SyncContext, graph, graph_agent
+
+ENOUGH: Final = 1_000_000
+RANDOM_BYTES: Final = 225  # 300 characters of base64
+
+CHANNELS: Final[Mapping[str, Channel]] = {"messages": Channel(reducer=Reducer.LOG)}
+
+
+def instant_model() -> str:
+    """Answer at once with what compresses as badly as a real answer's tokens would."""
+    return base64.b64encode(os.urandom(RANDOM_BYTES)).decode()
+
+
+def plain(ctx: SyncContext) -> Step:
+    """Take the model's message, until there are as many as were asked for."""
+    return _step(ctx, instant_model())
+
+
+async def governed(ctx: Context) -> Step:
+    """The same through the gateway: reserved, written down, sent, settled."""
+    answer = await ctx.model("Go on.")
+    return _step(ctx, answer["content"])
+
+
+def _step(ctx: Context | SyncContext, content: str) -> Step:
+    last = ctx.super_step + 1 >= ctx.state["input"]["steps"]
+    writes = {"messages": [{"role": "assistant", "content": content}]}
+    return Step(writes=writes, next=() if last else None)
+
+
+@script("bench")
+def play(_messages: Sequence[Message], _tools: Sequence[ToolOffer]) -> str:
+    """Answer as `instant_model`."""
+    return instant_model()
+
+
+def _declare(name: str, run: Any, **options: Any) -> None:
+    loop = Node(name="model", run=run, then=("model",))
+    whole = graph(loop, start="model", channels=CHANNELS, max_super_steps=ENOUGH)
+    graph_agent(name, version="1", of=whole, **options)
+
+
+_declare("w1", plain)
+_declare("w1e", governed, model="bench")

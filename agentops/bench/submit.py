@@ -1,0 +1,127 @@
+"""Submits runs and watches them: `python -m agentops.bench.submit`, in the product's environment.
+
+One line of JSON in, one out. `prepare` accepts runs in a transaction that it leaves open; `go`
+commits it, which sends the nudges, and answers when the last run has ended:
+
+    {"prepare": {"agent": "w1", "runs": 200, "steps": 20}}    {"seconds": 0.71}
+    {"go": true}                                              {"seconds": 1.9, "steps": 4000}
+
+Times are the database's: from the moment before the commit to the last `finished_at`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from runs.operations.start import StartRun
+
+POLL_SECONDS: Final = 0.05
+PATIENCE_SECONDS: Final = 20.0
+
+PROGRESS = """
+SELECT count(finished_at) = count(*), max(finished_at), sum(super_step),
+  count(*) FILTER (WHERE state <> 'succeeded')
+FROM runs_run WHERE id = ANY (%s)
+"""
+
+
+class StalledError(Exception):
+    """Runs neither end nor go on."""
+
+
+def main() -> None:
+    """Answer lines until there are no more."""
+    import django  # noqa: PLC0415 - only this process needs it
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
+    django.setup()
+    tenant_id = _set_up()
+    _say({"ready": True})
+    for line in sys.stdin:
+        asked: dict[str, Any] = json.loads(line)["prepare"]
+        ids, released = _submit(tenant_id, asked)
+        _say(_watch(tenant_id, ids, released))
+
+
+def _set_up() -> UUID:
+    from agentops.bench.agents import loops  # noqa: F401, PLC0415 - declares agents and script
+    from gateway.operations.add_endpoint import add_endpoint  # noqa: PLC0415 - needs Django
+    from gateway.operations.add_model import add_model  # noqa: PLC0415
+    from policy import tenancy  # noqa: PLC0415
+    from policy.operations.create_tenant import create_tenant  # noqa: PLC0415
+
+    tenant_id = create_tenant("bench", "Benchmark")
+    with tenancy.scope(tenant_id):
+        add_endpoint("script", provider="scripted")
+        add_model("bench", endpoint="script", model_id="bench")
+    return tenant_id
+
+
+def _submit(tenant_id: UUID, asked: dict[str, Any]) -> tuple[list[UUID], datetime]:
+    """Accept runs, say so, wait for the word, and release all of them by one commit."""
+    from policy import tenancy  # noqa: PLC0415
+
+    began = time.monotonic()
+    with tenancy.scope(tenant_id):
+        ids = list(_accepted(asked["runs"], _command(asked)))
+        _say({"seconds": time.monotonic() - began})
+        sys.stdin.readline()
+        released: datetime = _rows("SELECT clock_timestamp()", [])[0][0]
+    return ids, released
+
+
+def _command(asked: dict[str, Any]) -> StartRun:
+    from policy.core.actor import SYSTEM  # noqa: PLC0415
+    from runs.operations.start import StartRun  # noqa: PLC0415
+
+    return StartRun(agent=asked["agent"], input={"steps": asked["steps"]}, by=SYSTEM)
+
+
+def _accepted(runs: int, command: StartRun) -> Iterator[UUID]:
+    from runs.operations.start import start_run  # noqa: PLC0415
+
+    for _ in range(runs):
+        yield start_run(command, now=datetime.now(UTC))
+
+
+def _watch(tenant_id: UUID, ids: Sequence[UUID], released: datetime) -> dict[str, Any]:
+    from policy import tenancy  # noqa: PLC0415
+
+    steps, moved_at = -1, time.monotonic()
+    while True:
+        with tenancy.scope(tenant_id):
+            [(ended, last, total, failed)] = _rows(PROGRESS, [list(ids)])
+        if ended:
+            seconds = (last - released).total_seconds()
+            return {"seconds": seconds, "steps": total, "failed": failed}
+        if total > steps:
+            steps, moved_at = total, time.monotonic()
+        elif time.monotonic() - moved_at > PATIENCE_SECONDS:
+            raise StalledError(f"nothing moved for {PATIENCE_SECONDS:g} s, at {total} steps")
+        time.sleep(POLL_SECONDS)
+
+
+def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    from django.db import connection  # noqa: PLC0415
+
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

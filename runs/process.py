@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from datetime import UTC, datetime
 from functools import cache
+from typing import Final
 
 import orjson
 from django.conf import settings
@@ -48,9 +50,17 @@ def open_pool(size: int) -> ConnectionPool:
     )
 
 
-@cache
+_making: Final = threading.Lock()
+
+
 def engine() -> Engine:
-    """Give this process's engine."""
+    """Give this process's engine: one, however many threads ask first."""
+    with _making:
+        return _engine()
+
+
+@cache
+def _engine() -> Engine:
     store = PostgresStore(open_pool(settings.HOT_POOL_SIZE))
     ttl = settings.LEASE_SECONDS
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
@@ -21,10 +22,21 @@ from runs.errors import UnknownAgent
 from runs.models import Agent, AgentVersion
 from runs.models.agents import AgentKind
 
+_loading: Final = threading.RLock()
+
+
+def load_code() -> None:
+    """Import the agents that the settings point to, once in a process.
+
+    Whoever asks while another thread still imports them waits: half of the agents would
+    park runs of the other half.
+    """
+    with _loading:
+        _load_code()
+
 
 @cache
-def load_code() -> None:
-    """Import the agents that the settings point to, once in a process."""
+def _load_code() -> None:
     registry.load(Path(settings.BASE_DIR, path) for path in settings.AGENT_PATHS)
 
 

@@ -27,7 +27,7 @@ from runs.core.lifecycle import Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
 from runs.core.reconcile import Advance, Commit, Fail, Suspend, reconcile
 from runs.core.results import Broken, Finished, Held, TaskResult
-from runs.errors import LeaseLost, UnknownAgent, UnknownVersion
+from runs.errors import LeaseLost, StoreAway, UnknownAgent, UnknownVersion
 from runs.execute import Executed, execute
 from runs.leases import LeaseKeeper
 from runs.ports import Claimed, Lease, Nudge, Save, Saved
@@ -44,6 +44,7 @@ class Advanced(StrEnum):
 
     HELD_ELSEWHERE = "held_elsewhere"
     LEASE_LOST = "lease_lost"
+    STORE_AWAY = "store_away"
     FANNED_OUT = "fanned_out"
     KEPT = "kept"
     CHAINED = "chained"
@@ -84,6 +85,9 @@ class Engine:
         except LeaseLost as lost:
             log.info("lease.lost", run_id=str(lost.run_id), fencing_token=lost.fencing_token)
             return Advanced.LEASE_LOST
+        except StoreAway as away:
+            log.warning("store.away", run_id=nudge.run_id, detail=str(away))
+            return Advanced.STORE_AWAY
 
     def _task(self, claimed: Claimed) -> Advanced:
         """Run one fanned-out task, and go on with the run if it was the last."""
@@ -101,9 +105,9 @@ class Engine:
             return Executed(result=_called_off(ErrorClass.CANCELLATION))
         try:
             program = self.shell.world.program(claimed)
-        except UnknownAgent as error:
-            return Executed(result=Broken(error_class=ErrorClass.NONDETERMINISM, detail=str(error)))
-        checkpoint = self._checkpoint(claimed)
+            checkpoint = self._checkpoint(claimed)
+        except (UnknownAgent, UnknownVersion):
+            return Executed(result=Held(reason=Reason.VERSION))
         task = next(t for t in checkpoint.tasks if t.id == claimed.lease.task)
         return execute(self.shell, claimed, program, checkpoint, task)
 
@@ -196,8 +200,8 @@ class _Carrying:
         """End a run that was cancelled or is past its deadline."""
         if self.claimed.cancel:
             return self._end(RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request")
-        deadline = self.claimed.deadline
-        if deadline is not None and self.shell.clock() >= deadline:
+        deadline, now = self.claimed.deadline, max(self.shell.clock(), self.claimed.now)
+        if deadline is not None and now >= deadline:
             return self._end(RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline")
         return None
 

@@ -233,7 +233,7 @@ class Asking:
             return self._settle(outcome)
         if outcome.in_doubt and self.effect is EffectClass.ONCE:
             return await self.in_doubt(f"{outcome.error_class}: {outcome.detail}")
-        number = 1 if self.recorded is None else self.recorded.attempt + 1
+        number = 1 + (0 if self.recorded is None else self.recorded.attempt)
         attempt = retry.Attempt(
             key=self.key,
             number=number,

@@ -17,6 +17,10 @@ class LeaseLost(RunsError):  # noqa: N818
         self.run_id, self.fencing_token = run_id, fencing_token
 
 
+class StoreAway(RunsError):  # noqa: N818
+    """The database cannot be reached now; whether the statement was carried out is unknown."""
+
+
 class UnknownAgent(RunsError):  # noqa: N818
     """Neither the tenant nor the code has such an agent or version; nothing was started."""
 

@@ -18,7 +18,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -29,15 +29,18 @@ from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
 from runs.asking import Asker, Asking, AskingModel, AskingTool
 from runs.core.checkpoint import Checkpoint, TaskSpec
-from runs.core.graph import Step
-from runs.core.lifecycle import Reason
+from runs.core.graph import Send, Step
+from runs.core.reconcile import SUSPENDED_AS
 from runs.core.results import Broken, Finished, Held, TaskResult
-from runs.errors import LeaseLost
+from runs.errors import LeaseLost, StoreAway
 from runs.ports import Claimed, Settled
-from runs.shell import Shell, Stopped, Unwound
+from runs.shell import Derailed, Shell, Stopped, Unwound
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+LONGEST_NAME: Final = 200
+"""Characters of a tool's name that the ledger keeps; no tool has a longer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +58,17 @@ class TaskRun:
 
     asker: Asker
     asked: int = 0
+    over: bool = False
     held: list[Held] = field(default_factory=list)
+    stopped: ErrorClass | None = None
+    derailed: Exception | None = None
     in_flight: set[asyncio.Task[Outcome | Held]] = field(default_factory=set)
 
     async def tool(self, name: str, arguments: JsonObject) -> Outcome:
         """Call a tool, or find the recorded outcome of this very call."""
         clean: JsonObject = storable(dict(arguments))
-        return await self._ask(AskingTool(self.asker, self._ordinal(), name, clean))
+        known_as: str = storable(name)[:LONGEST_NAME]
+        return await self._ask(AskingTool(self.asker, self._ordinal(), known_as, clean))
 
     async def model(self, request: ModelRequest) -> Outcome:
         """Ask a model, or find the recorded answer."""
@@ -78,6 +85,11 @@ class TaskRun:
             for s in specs
         )
 
+    @property
+    def is_put_away(self) -> bool:
+        """Say whether the engine itself unwound the node."""
+        return bool(self.held or self.stopped or self.derailed)
+
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine from a plain function, and wait for it."""
         return self.asker.shell.loop.run(work)
@@ -88,22 +100,41 @@ class TaskRun:
 
     async def _ask(self, asking: Asking) -> Outcome:
         """Ask in a task of its own, so that unwinding the node never cuts a call in two."""
-        if self.held:
+        if self.held or self.over:
             raise Unwound
         task = asyncio.ensure_future(asking.outcome())
         self.in_flight.add(task)
-        answer = await asyncio.shield(task)
+        try:
+            answer = await asyncio.shield(task)
+        except (LeaseLost, StoreAway) as error:
+            self._note(error)
+            raise Derailed from error
+        except Stopped as error:
+            self._note(error)
+            raise
         self.in_flight.discard(task)
         if isinstance(answer, Held):
-            self.held.append(answer)
+            self._note(answer)
             raise Unwound
         return answer
 
     async def landed(self) -> None:
-        """Wait for every call that is still under way, and keep what it came to."""
+        """Let nothing more be asked; wait for what is under way, and keep what it came to."""
+        self.over = True
         for answer in await asyncio.gather(*self.in_flight, return_exceptions=True):
-            if isinstance(answer, Held):
+            self._note(answer)
+
+    def _note(self, answer: object) -> None:
+        """Remember why the node is put away, whatever the node makes of it."""
+        match answer:
+            case Held():
                 self.held.append(answer)
+            case Stopped(error_class=error_class):
+                self.stopped = error_class
+            case LeaseLost() | StoreAway():
+                self.derailed = answer
+            case _:
+                pass
 
 
 def execute(
@@ -113,6 +144,7 @@ def execute(
 
     Raises:
         LeaseLost: somebody else holds the run or task now; the work is thrown away.
+        StoreAway: the ledger cannot be reached, so nothing more can be asked for.
     """
     node = program.graph.nodes[task.node]
     asker = Asker(shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry)
@@ -128,24 +160,27 @@ def execute(
         default_model=program.model,
         state=state,
     )
+    result: TaskResult
     try:
-        returned = _run_node(run, node.run, setting)
-        result = _result(returned)
-    except Stopped as stopped:
-        return Executed(
-            result=Broken(error_class=stopped.error_class, detail="the run was called off"),
-            effects=tuple(asker.settled),
-            stopped=stopped.error_class,
-        )
-    except Unwound:
-        result = _held(run.held)
-    except LeaseLost:
-        raise
-    except Exception as error:  # noqa: BLE001 - the boundary to an agent's own code
+        result = _result(_run_node(run, node.run, setting))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary to an agent's own code
         result = _broken(error)
-    if run.held:
-        result = _held(run.held)
-    return Executed(result=result, effects=tuple(asker.settled))
+    except BaseException:
+        if not run.is_put_away:
+            raise
+        result = Broken(error_class=ErrorClass.INTERNAL, detail="put away")
+    return _executed(run, result)
+
+
+def _executed(run: TaskRun, result: TaskResult) -> Executed:
+    """Say what came of a node: what the engine knows of it counts before what it says."""
+    if run.derailed is not None:
+        raise run.derailed
+    effects = tuple(run.asker.settled)
+    if run.stopped is not None:
+        called_off = Broken(error_class=run.stopped, detail="the run was called off")
+        return Executed(result=called_off, effects=effects, stopped=run.stopped)
+    return Executed(result=_held(run.held) if run.held else result, effects=effects)
 
 
 def _run_node(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
@@ -153,6 +188,7 @@ def _run_node(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
         try:
             return node(SyncContext(setting, run))
         finally:
+            run.over = True
             if run.in_flight:
                 run.asker.shell.loop.run(run.landed())
     return run.asker.shell.loop.run(_within_deadline(run, node, setting))
@@ -165,25 +201,33 @@ async def _within_deadline(run: TaskRun, node: Callable[..., Any], setting: Sett
         async with asyncio.timeout(left):
             return await node(Context(setting, run))
     except TimeoutError:
-        if left is not None and deadline is not None and run.asker.shell.clock() >= deadline:
-            raise Stopped(ErrorClass.TIMEOUT) from None
+        if deadline is not None and run.asker.shell.clock() >= deadline:
+            run.stopped = ErrorClass.TIMEOUT
         raise
     finally:
         await run.landed()
 
 
 def _result(returned: Any) -> TaskResult:
-    if isinstance(returned, Step):
-        return Finished(writes=_json(returned.writes), next=returned.next)
-    if returned is None:
-        return Finished(writes={})
-    if isinstance(returned, Mapping):
-        return Finished(writes=_json(returned))
-    kind = type(returned).__name__
-    return Broken(
-        error_class=ErrorClass.VALIDATION_ERROR,
-        detail=f"a node returns a mapping of channels to values, a Step, or None; not {kind}",
-    )
+    try:
+        match returned:
+            case Step(writes=writes, next=following):
+                return Finished(writes=_json(writes), next=_next(following))
+            case None:
+                return Finished(writes={})
+            case Mapping():
+                return Finished(writes=_json(returned))
+            case _:
+                kind = type(returned).__name__
+                return _invalid(
+                    f"a node returns a mapping of channels to values, a Step, or None; not {kind}"
+                )
+    except (ValueError, TypeError) as error:
+        return _invalid(f"what the node returned cannot be stored: {error}")
+
+
+def _invalid(detail: str) -> Broken:
+    return Broken(error_class=ErrorClass.VALIDATION_ERROR, detail=storable(detail[:2000]))
 
 
 def _json(writes: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,19 +235,43 @@ def _json(writes: Mapping[str, Any]) -> dict[str, Any]:
     return clean
 
 
-def _held(held: list[Held]) -> Held | Broken:
-    if not held:
-        return Broken(error_class=ErrorClass.INTERNAL, detail="unwound without a reason")
-    first = min(held, key=lambda h: list(Reason).index(h.reason))
+def _next(following: Any) -> tuple[str | Send, ...] | None:
+    if following is None:
+        return None
+    if isinstance(following, str):
+        raise TypeError("Step.next is a tuple of nodes and Sends, not a text")
+    return tuple(_one_next(item) for item in following)
+
+
+def _one_next(item: Any) -> str | Send:
+    match item:
+        case str():
+            return item
+        case Send(node=str(node), arg=arg):
+            return Send(node=node, arg=storable(arg))
+        case _:
+            kind = type(item).__name__
+            raise TypeError(f"Step.next holds names of nodes and Sends, not {kind}")
+
+
+def _held(held: list[Held]) -> Held:
+    first = min(held, key=lambda h: list(SUSPENDED_AS).index(h.reason))
     moments = [h.until for h in held if h.until is not None]
     return Held(reason=first.reason, until=min(moments) if moments else None)
 
 
-def _broken(error: Exception) -> Broken:
+def _broken(error: BaseException) -> Broken:
+    kind = type(error).__name__
     declared = getattr(error, "error_class", None)
     error_class = declared if isinstance(declared, ErrorClass) else ErrorClass.INTERNAL
     if error_class is ErrorClass.INTERNAL:
-        log.warning("node.failed", error_type=type(error).__name__, exc_info=error)  # noqa: LOG014
-    text = str(error)[:2000]
-    detail = text if declared else f"{type(error).__name__}: {text}"
+        log.warning("node.failed", error_type=kind, exc_info=error)
+    detail = _told(error) if declared else f"{kind}: {_told(error)}"
     return Broken(error_class=error_class, detail=storable(detail))
+
+
+def _told(error: BaseException) -> str:
+    try:
+        return str(error)[:2000]
+    except Exception:  # noqa: BLE001 - an exception of foreign code that cannot even be told
+        return "it cannot be told"

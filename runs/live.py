@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from gateway import complete as gateway_complete
 from gateway.core.messages import ModelRequest
@@ -21,6 +21,7 @@ from policy.enforce import Permit
 from policy.policies import of_version
 from runs.agents.program import Program
 from runs.agents.versions import program_of
+from runs.errors import StoreAway
 from runs.ports import Claimed
 from tools import catalogue
 from tools import invoke as tools_invoke
@@ -101,6 +102,8 @@ class LiveWorld:
         try:
             with tenancy.scope(UUID(tenant_id)):
                 value = read()
+        except (OperationalError, InterfaceError) as error:
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
         finally:
             connection.close()
         self._known[key] = (now + life, value)

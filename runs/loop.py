@@ -7,6 +7,7 @@ gives up waiting cancels the coroutine, so that nothing is left running behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +25,15 @@ class IoLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
-        self._thread = threading.Thread(target=self._loop.run_forever, name="io", daemon=True)
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._forever, name="io", daemon=True)
         self._thread.start()
+
+    def _forever(self) -> None:
+        """Run until closed: code that asks to end the process ends its own task only."""
+        while not self._is_closing:
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, from a thread that is not the loop's.
@@ -50,6 +58,7 @@ class IoLoop:
     def close(self) -> None:
         """Cancel what still runs, and stop the loop."""
         asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+        self._is_closing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._store.shutdown(wait=False, cancel_futures=True)

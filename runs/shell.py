@@ -31,6 +31,10 @@ class Unwound(BaseException):
     """The task waits, or its run was called off; nothing more may be asked for."""
 
 
+class Derailed(Unwound):
+    """The engine itself cannot go on with this attempt; somebody else will make another."""
+
+
 class Stopped(Unwound):
     """The run was cancelled or is past its deadline."""
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import psycopg
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
@@ -21,7 +22,7 @@ from runs.core.checkpoint import encode
 from runs.core.effects import EffectState, Place, Recorded
 from runs.core.lifecycle import RunState
 from runs.core.results import TaskResult
-from runs.errors import LeaseLost
+from runs.errors import LeaseLost, StoreAway
 from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
 
 CRASH_LIMIT = 5
@@ -52,8 +53,11 @@ class PostgresStore:
         self._pool = pool
 
     def _one(self, statement: str, *args: Any) -> Any:
-        with self._pool.connection() as connection:
-            row = connection.execute(statement, args).fetchone()
+        try:
+            with self._pool.connection() as connection:
+                row = connection.execute(statement, args).fetchone()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
         return row[0] if row else None
 
     def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:

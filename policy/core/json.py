@@ -13,6 +13,8 @@ JsonObject: TypeAlias = Mapping[str, Any]
 
 
 DEEPEST: Final = 64
+SMALLEST: Final = -(2**63)
+LARGEST: Final = 2**64 - 1
 _UNSTORABLE: Final = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 
 
@@ -51,7 +53,8 @@ def _by_value(value: Json) -> Json:
 def storable(value: Json, *, depth: int = DEEPEST) -> Json:
     """Copy foreign JSON into a form that every part of the product can hold.
 
-    Characters that PostgreSQL cannot store (NUL, lone surrogates) become U+FFFD. What a
+    Characters that PostgreSQL cannot store (NUL, lone surrogates) become U+FFFD; whole
+    numbers beyond 64 bits become floats, as every reader of JSON may take them. What a
     model or a tool sent goes through here once, before anybody judges or records it.
 
     Raises:
@@ -59,15 +62,27 @@ def storable(value: Json, *, depth: int = DEEPEST) -> Json:
     """
     if isinstance(value, str):
         return value if value.isascii() and "\0" not in value else value.translate(_UNSTORABLE)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
+    if isinstance(value, int | float):
+        return _number(value)
     if depth and isinstance(value, Mapping):
         return {storable(str(k)): storable(v, depth=depth - 1) for k, v in value.items()}
     if depth and isinstance(value, list | tuple):
         return [storable(item, depth=depth - 1) for item in value]
     raise ValueError("not a JSON value, or nested too deeply" if depth else "nested too deeply")
+
+
+def _number(value: float) -> int | float:
+    if isinstance(value, int) and SMALLEST <= value <= LARGEST:
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError("a number is too large") from None
+    if not math.isfinite(number):
+        raise ValueError("NaN and infinities are not JSON values")
+    return number
 
 
 def parsed(text: str | bytes) -> Json:

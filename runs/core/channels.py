@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, overload
 
-from policy.core.json import Json, copied
+from policy.core.json import Json, copied, storable
 from runs.errors import InvalidWrite
 
 
@@ -134,7 +134,7 @@ def _sum(before: Any, writes: Sequence[Json]) -> Any:
         if isinstance(write, bool) or not isinstance(write, int | float):
             raise TypeError(f"needs a number, not {type(write).__name__}")
         total += write
-    return total
+    return storable(total)
 
 
 def _merge(before: Any, writes: Sequence[Json]) -> dict[str, Any]:

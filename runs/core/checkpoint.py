@@ -43,7 +43,7 @@ def encode(checkpoint: Checkpoint) -> JsonObject:
         "written": dict(checkpoint.written),
         "tasks": [[task.id, task.node, task.arg] for task in checkpoint.tasks],
     }
-    logs = {n: len(v) for n, v in checkpoint.channels.items() if isinstance(v, Log) and len(v)}
+    logs = {n: len(v) for n, v in checkpoint.channels.items() if isinstance(v, Log)}
     if logs:
         head["logs"] = logs
     return head

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from policy.core.json import Json
 from policy.core.outcomes import ErrorClass
+from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import OUTPUT, Graph, Send
 from runs.core.lifecycle import Reason, RunState
@@ -53,6 +54,7 @@ Commit = Advance | Suspend | Fail
 
 SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
     Reason.POISON: RunState.INTERRUPTED,
+    Reason.VERSION: RunState.INTERRUPTED,
     Reason.OUTCOME_UNKNOWN: RunState.INTERRUPTED,
     Reason.APPROVAL: RunState.INTERRUPTED,
     Reason.BUDGET: RunState.PAUSED,
@@ -107,7 +109,7 @@ def _advance(
         ),
         writes=changed,
         ended=not tasks,
-        output=None if tasks else channels.get(OUTPUT),
+        output=None if tasks else _plain(channels.get(OUTPUT)),
     )
 
 
@@ -121,9 +123,13 @@ def _by_channel(finished: Iterable[tuple[TaskSpec, Finished]]) -> dict[str, list
 
 def _stored(value: Any, writes: list[Json]) -> Json:
     """A log stores what was appended, any other channel its new value."""
-    if hasattr(value, "extended"):
+    if isinstance(value, Log):
         return [item for write in writes for item in write]
     return value
+
+
+def _plain(value: Any) -> Json:
+    return value.items() if isinstance(value, Log) else value
 
 
 def _next_tasks(

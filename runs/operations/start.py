@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import Actor
-from policy.core.json import Json, JsonObject
+from policy.core.json import Json, JsonObject, storable
 from policy.core.money import Limits
 from policy.errors import NoTenantScope
 from policy.models import Budget, BudgetScope
@@ -20,6 +20,7 @@ from runs.agents.versions import resolve
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
 from runs.core.plan import first_checkpoint
+from runs.errors import InvalidInput
 from runs.models import AgentVersion, Checkpoint, Run, RunEvent
 from runs.nudging import nudge
 
@@ -51,7 +52,7 @@ def start_run(command: StartRun, *, now: datetime) -> UUID:
     if tenant_id is None:
         raise NoTenantScope("Run")
     version, program = resolve(command.agent, command.version)
-    accepted = program.accept(command.input)
+    accepted = _accepted(program, command.input)
     budgets = _budgets(command, program)
     run = _run(command, version, program, now)
     run.budget_ids = [budget.id for budget in budgets]
@@ -75,6 +76,13 @@ def start_run(command: StartRun, *, now: datetime) -> UUID:
     record(command.by, "run.started", f"run/{run.id}", {"agent": run.agent_name})
     nudge(tenant_id, run.id)
     return run.id
+
+
+def _accepted(program: Program, given: Json) -> Json:
+    try:
+        return storable(program.accept(given))
+    except ValueError as error:
+        raise InvalidInput([("", str(error))]) from error
 
 
 def _run(command: StartRun, version: AgentVersion, program: Program, now: datetime) -> Run:

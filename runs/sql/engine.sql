@@ -84,18 +84,26 @@ CREATE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql STABLE AS 
 $$;
 
 -- Everything that must be settled when a run ends: open questions, unsent effects, money.
-CREATE FUNCTION runs_close(p_tenant uuid, p_run uuid, p_budgets uuid[])
+CREATE FUNCTION runs_close(p_tenant uuid, p_run uuid, p_budgets uuid[], p_actor text)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_effect runs_effect;
 BEGIN
-  UPDATE policy_approval SET state = 'withdrawn', decided_at = clock_timestamp(),
-      version = version + 1
-    WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open';
-  UPDATE runs_effect SET state = 'failed', error_class = 'cancellation',
-      outcome = jsonb_build_object('failed', 'cancellation', 'detail', 'the run ended before it was sent'),
-      finished_at = clock_timestamp()
-    WHERE run_id = p_run AND state IN ('held', 'retrying');
+  WITH withdrawn AS (
+    UPDATE policy_approval SET state = 'withdrawn', decided_at = clock_timestamp(),
+        version = version + 1
+      WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open' RETURNING id
+  ) INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+    SELECT p_tenant, p_actor, 'approval.withdrawn', 'approval/' || id, '{}' FROM withdrawn;
+  WITH unsent AS (
+    UPDATE runs_effect SET state = 'failed', error_class = 'cancellation',
+        outcome = jsonb_build_object('failed', 'cancellation', 'detail', 'the run ended before it was sent'),
+        finished_at = clock_timestamp()
+      WHERE run_id = p_run AND state IN ('held', 'retrying') RETURNING super_step, task, ordinal, name
+  ) INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+    SELECT p_tenant, p_actor, 'effect.failed',
+      'effect/' || p_run || '/' || super_step || '/' || task || '/' || ordinal,
+      jsonb_build_object('name', name, 'error_class', 'cancellation') FROM unsent;
   FOR v_effect IN SELECT * FROM runs_effect
       WHERE run_id = p_run AND state = 'claimed' ORDER BY super_step, task, ordinal FOR UPDATE
   LOOP
@@ -106,6 +114,9 @@ BEGIN
         cost = cost + reserved_cost, reserved_cost = 0, reserved_tokens = 0
       WHERE run_id = p_run AND super_step = v_effect.super_step AND task = v_effect.task
         AND ordinal = v_effect.ordinal;
+    PERFORM runs_audit(p_tenant, p_actor, 'effect.unknown',
+      'effect/' || p_run || '/' || v_effect.super_step || '/' || v_effect.task || '/' || v_effect.ordinal,
+      jsonb_build_object('name', v_effect.name, 'error_class', 'outcome_unknown'));
   END LOOP;
 END $$;
 
@@ -120,7 +131,7 @@ BEGIN
       fencing_token = fencing_token + 1, due_at = NULL,
       crashes = crashes + (state = 'running' AND lease_expires_at IS NOT NULL)::int,
       started_at = coalesce(started_at, clock_timestamp()),
-      event_seq = event_seq + (started_at IS NULL)::int
+      event_seq = event_seq + (fencing_token = 0)::int
     WHERE id = p_run AND tenant_id = p_tenant AND (
       state = 'queued' OR (state = 'running' AND open_tasks = 0
         AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
@@ -128,8 +139,8 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  IF v_run.event_seq = 2 AND v_run.fencing_token = 1 THEN
-    PERFORM runs_emit(p_tenant, p_run, 1, jsonb_build_array(
+  IF v_run.fencing_token = 1 THEN
+    PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(
       jsonb_build_array('run.started', jsonb_build_object('worker', p_worker))));
   END IF;
   IF v_run.crashes >= p_crash_limit THEN
@@ -332,7 +343,7 @@ BEGIN
     VALUES (
       p_tenant, p_run, p_super_step, p_task, p_ordinal, p_effect ->> 'kind', p_effect ->> 'name',
       coalesce(p_effect ->> 'version', ''), p_effect ->> 'effect', p_effect ->> 'digest',
-      p_effect -> 'request', v_state, 1, '[]', p_token, coalesce(p_effect -> 'decision', '{}'),
+      p_effect -> 'request', v_state, (v_state = 'claimed')::int, '[]', p_token, coalesce(p_effect -> 'decision', '{}'),
       v_approval, p_effect -> 'outcome', coalesce(p_effect ->> 'error_class', ''),
       coalesce((v_reserve ->> 'cost')::numeric, 0), coalesce((v_reserve ->> 'tokens')::bigint, 0),
       0, 0, 0, '',
@@ -340,7 +351,8 @@ BEGIN
       CASE WHEN v_state IN ('done', 'failed') THEN clock_timestamp() END)
     ON CONFLICT (run_id, super_step, task, ordinal) DO UPDATE SET
       state = excluded.state,
-      attempt = e.attempt + (e.claimed_at IS NOT NULL AND v_state = 'claimed')::int,
+      attempt = e.attempt + excluded.attempt,
+      version = excluded.version, effect = excluded.effect,
       fencing_token = excluded.fencing_token,
       decision = CASE WHEN excluded.decision = '{}' THEN e.decision ELSE excluded.decision END,
       approval_id = coalesce(excluded.approval_id, e.approval_id),
@@ -455,7 +467,7 @@ BEGIN
   END IF;
   PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - jsonb_array_length(p_events), p_events);
   IF v_run.finished_at IS NOT NULL THEN
-    PERFORM runs_close(p_tenant, p_run, v_run.budget_ids);
+    PERFORM runs_close(p_tenant, p_run, v_run.budget_ids, p_worker);
     PERFORM runs_audit(p_tenant, p_worker, 'run.' || v_run.state, 'run/' || p_run,
       jsonb_build_object('super_step', v_run.super_step, 'error_class', v_run.error_class));
   ELSIF v_run.state <> 'running' THEN
@@ -487,7 +499,7 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
-  PERFORM runs_close(p_tenant, p_run, v_run.budget_ids);
+  PERFORM runs_close(p_tenant, p_run, v_run.budget_ids, p_actor);
   PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(jsonb_build_array(
     'run.' || p_state, jsonb_build_object('by', p_actor, 'detail', p_detail))));
   PERFORM runs_audit(p_tenant, p_actor, 'run.' || p_state, 'run/' || p_run,

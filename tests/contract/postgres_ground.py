@@ -1,0 +1,209 @@
+"""PostgreSQL, as the ground of the store's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from psycopg_pool import ConnectionPool
+
+from policy import tenancy
+from policy.core.actor import SYSTEM
+from policy.core.json import Json
+from policy.core.money import Amounts, Balance, Limits, Unit
+from policy.models import Approval, AuditEvent, Budget
+from runs.models import Checkpoint, Effect, OutboxMessage, Run, RunEvent
+from runs.nudging import wake
+from runs.operations.cancel import cancel_run
+from runs.operations.decide import Decide, Decision, decide_approval
+from runs.operations.raise_budget import raise_budget
+from runs.operations.resume import resume_run
+from runs.operations.start import StartRun, start_run
+from runs.ports import Nudge
+from runs.store import PostgresStore
+from runs.sweep import Sweeper
+from tests.contract.grounds import SeenApproval, SeenEffect, SeenRun, agent_of
+
+SHIFT = """
+WITH gone AS (SELECT %(by)s::interval AS by, %(run)s::uuid AS run), run AS (
+  UPDATE runs_run SET lease_expires_at = lease_expires_at - by, due_at = due_at - by,
+    deadline_at = deadline_at - by, nudged_at = nudged_at - by FROM gone WHERE id = run
+), tasks AS (
+  UPDATE runs_task SET lease_expires_at = lease_expires_at - by, nudged_at = nudged_at - by
+  FROM gone WHERE run_id = run
+), messages AS (
+  UPDATE runs_outboxmessage SET created_at = created_at - by FROM gone WHERE run_id = run
+)
+UPDATE policy_approval SET expires_at = expires_at - by FROM gone WHERE run_id = run
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class PostgresGround:
+    """A `PostgresStore` as the application's role; time passes by moving a run's moments back."""
+
+    tenant: str
+    pool: ConnectionPool
+    system: ConnectionPool
+    strange: Callable[[], UUID]
+    name: str = "postgres"
+
+    @property
+    def store(self) -> PostgresStore:
+        return PostgresStore(self.pool)
+
+    def _scope(self) -> Any:
+        return tenancy.scope(UUID(self.tenant))
+
+    def start(
+        self, *tasks: str, limits: Limits | None = None, deadline: timedelta | None = None
+    ) -> str:
+        program = agent_of(*tasks)
+        command = StartRun(
+            agent=program.name,
+            input={"question": 1},
+            by=SYSTEM,
+            budget=limits,
+            deadline=deadline,
+        )
+        with self._scope():
+            return str(start_run(command, now=datetime.now(UTC)))
+
+    def run(self, run_id: str) -> SeenRun:
+        with self._scope():
+            row = Run.objects.get(pk=run_id)
+        return SeenRun(
+            state=row.state,
+            reason=row.reason,
+            super_step=row.super_step,
+            token=row.fencing_token,
+            crashes=row.crashes,
+            output=row.output,
+            error_class=row.error_class,
+        )
+
+    def events(self, run_id: str) -> list[tuple[int, str]]:
+        with self._scope():
+            rows = RunEvent.objects.filter(run_id=run_id).order_by("seq")
+            return list(rows.values_list("seq", "type"))
+
+    def effects(self, run_id: str) -> dict[str, SeenEffect]:
+        with self._scope():
+            rows = list(Effect.objects.filter(run_id=run_id).order_by("super_step", "task"))
+        return {
+            f"/{row.super_step}/{row.task}/{row.ordinal}": SeenEffect(
+                state=row.state,
+                attempt=row.attempt,
+                attempts=row.attempts,
+                error_class=row.error_class,
+                outcome=row.outcome,
+                cost=row.cost,
+                version=row.version,
+            )
+            for row in rows
+        }
+
+    def checkpoints(self, run_id: str) -> list[tuple[int, int]]:
+        with self._scope():
+            rows = Checkpoint.objects.filter(run_id=run_id).order_by("super_step")
+            return list(rows.values_list("super_step", "fencing_token"))
+
+    def messages(self, run_id: str) -> list[tuple[int | None, str]]:
+        with self._scope():
+            rows = OutboxMessage.objects.filter(run_id=run_id).order_by("id")
+            return list(rows.values_list("super_step", "task"))
+
+    def budget(self, run_id: str) -> Balance:
+        with self._scope():
+            row = Budget.objects.get(scope="run", scope_id=run_id)
+        return Balance(
+            limits=Limits(**{unit: getattr(row, f"{unit}_limit") for unit in Unit}),
+            spent=_amounts(row, "spent"),
+            reserved=_amounts(row, "reserved"),
+            overdraft=_amounts(row, "overdraft"),
+        )
+
+    def approvals(self, run_id: str) -> list[SeenApproval]:
+        with self._scope():
+            rows = list(Approval.objects.filter(run_id=run_id).order_by("created_at"))
+        return [SeenApproval(id=str(row.id), state=row.state, kind=row.kind) for row in rows]
+
+    def audit(self, run_id: str) -> list[str]:
+        """Name what the audit log says of a run, its effects and its approvals."""
+        approvals = [f"approval/{approval.id}" for approval in self.approvals(run_id)]
+        with self._scope():
+            rows = AuditEvent.objects.order_by("id")
+            return [
+                row.action
+                for row in rows
+                if row.subject in approvals or row.subject.split("/")[1] == run_id
+            ]
+
+    def pass_time(self, run_id: str, seconds: float) -> None:
+        by = timedelta(seconds=seconds)
+        with self._scope(), connection.cursor() as cursor:
+            cursor.execute(SHIFT, {"by": str(by), "run": run_id})
+
+    def sweep(self, run_id: str) -> set[tuple[int | None, str]]:
+        sent: list[Nudge] = []
+
+        def send(nudges: Iterable[Nudge]) -> list[Nudge]:
+            left = list(nudges)
+            sent.extend(left)
+            return left
+
+        sweeper = Sweeper(pool=self.system, send=send, backlog=lambda: 0, patience=0, grace=0)
+        sweeper.round()
+        return {(m.super_step, m.task) for m in sent if m.run_id == run_id}
+
+    def cancel(self, run_id: str) -> None:
+        with self._scope():
+            cancel_run(UUID(run_id), by=SYSTEM, reason="not needed", now=datetime.now(UTC))
+
+    def decide(
+        self, approval: str, decision: Decision, *, reason: str = "", result: Json = None
+    ) -> None:
+        with self._scope():
+            row = Approval.objects.get(pk=approval)
+            command = Decide(
+                approval_id=row.id,
+                decision=decision,
+                digest=row.digest,
+                version=row.version,
+                reason=reason,
+                result=result,
+            )
+            decide_approval(command, by=SYSTEM, now=datetime.now(UTC))
+
+    def raise_budget(self, run_id: str, unit: Unit, amount: int) -> None:
+        with self._scope():
+            budget = Budget.objects.get(scope="run", scope_id=run_id)
+            raise_budget(
+                budget.id,
+                unit=unit,
+                amount=Decimal(amount),
+                reason="more",
+                by=SYSTEM,
+                now=datetime.now(UTC),
+            )
+
+    def resume(self, run_id: str) -> None:
+        with self._scope():
+            resume_run(UUID(run_id), by=SYSTEM, reason="mended", now=datetime.now(UTC))
+
+    def wake(self, run_id: str) -> None:
+        with self._scope():
+            wake(UUID(self.tenant), UUID(run_id), "called", {})
+
+    def another_tenant(self) -> str:
+        return str(self.strange())
+
+
+def _amounts(row: Budget, what: str) -> Amounts:
+    values: Mapping[str, Any] = {unit: getattr(row, f"{unit}_{what}") for unit in Unit}
+    return Amounts(**values)

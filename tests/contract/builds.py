@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
+from itertools import count
 from threading import Barrier
 from typing import Any, TypeVar
+from uuid import UUID
 
 from policy.core.json import Json
+from policy.core.money import Amounts
+from policy.core.outcomes import ErrorClass, Usage
 from runs.core.checkpoint import Checkpoint, TaskSpec
+from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import Reason, RunState
 from runs.core.results import Finished
-from runs.ports import Claimed, Nudge, Save
+from runs.ports import Claimed, Nudge, Put, PutEffect, Question, Save, Settled
 from tests.contract.grounds import LEASE, Ground, claim
 
 T = TypeVar("T")
@@ -68,3 +74,71 @@ def at_once(calls: list[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(len(calls)) as pool:
         return list(pool.map(call, calls))
+
+
+NUMBERS = count(1)
+FIRST = Place(0, "a", 0)
+DIGEST = "d" * 64
+WORST = Amounts(cost=Decimal("0.5"), tokens=100, model_calls=1)
+
+
+def a_tool(place: Place = FIRST, **change: Any) -> PutEffect:
+    fields: dict[str, Any] = {
+        "place": place,
+        "kind": EffectKind.TOOL,
+        "name": "payments.refund",
+        "version": "1",
+        "effect": "once",
+        "digest": DIGEST,
+        "request": {"order": 1},
+        "state": EffectState.CLAIMED,
+        "reserve": Amounts(tool_calls=1),
+    }
+    return PutEffect(**{**fields, **change})
+
+
+def a_model(place: Place = FIRST, **change: Any) -> PutEffect:
+    fields = {"kind": EffectKind.MODEL, "name": "fast", "effect": "idempotent", "reserve": WORST}
+    return a_tool(place, **{**fields, **change})
+
+
+def a_question(kind: str = "tool_call") -> Question:
+    return Question(
+        id=str(UUID(int=next(NUMBERS) + (id(NUMBERS) << 64))),
+        kind=kind,
+        digest=DIGEST,
+        policy_version="p1",
+        rule="refunds",
+        reason="more than 100",
+        seconds=3600,
+    )
+
+
+def held(place: Place = FIRST) -> PutEffect:
+    return a_tool(place, state=EffectState.HELD, reserve=Amounts(), question=a_question())
+
+
+def done(place: Place = FIRST, **usage: Any) -> Settled:
+    return Settled(
+        place=place,
+        state=EffectState.DONE,
+        outcome={"value": "ok"},
+        usage=Usage(**usage),
+    )
+
+
+def put(ground: Ground, claimed: Claimed, wish: PutEffect, *before: Settled) -> Put:
+    return ground.store.put_effect(claimed.lease, wish, before)
+
+
+def in_doubt(ground: Ground, claimed: Claimed) -> Put:
+    """A call was made, and nobody knows what came of it: a person is asked."""
+    put(ground, claimed, a_tool())
+    question = a_question("outcome_unknown")
+    return put(
+        ground, claimed, a_tool(state=EffectState.UNKNOWN, reserve=Amounts(), question=question)
+    )
+
+
+def ended(claimed: Claimed, state: RunState = RunState.CANCELLED) -> Save:
+    return Save(state=state, wakeups=claimed.wakeups, error_class=ErrorClass.CANCELLATION)

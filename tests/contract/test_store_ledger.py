@@ -1,0 +1,333 @@
+"""What both stores promise the engine of effects: written before sent, money set aside, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from policy.core.money import Amounts, Limits, Unit
+from policy.core.outcomes import ErrorClass
+from runs.core.effects import EffectState, Place
+from runs.core.lifecycle import Reason, RunState
+from runs.core.results import Finished
+from runs.errors import LeaseLost
+from runs.ports import Put, Settled
+from tests.contract.builds import (
+    DIGEST,
+    FIRST,
+    WORST,
+    a_model,
+    a_save,
+    a_tool,
+    at_once,
+    done,
+    fanned_out,
+    put,
+    waiting,
+)
+from tests.contract.grounds import LEASE, Ground, claim, claim_task
+
+
+def test_an_effect_is_in_the_ledger_before_anything_is_sent(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+
+    answer = put(ground, claimed, a_tool())
+
+    seen = ground.effects(run_id)["/0/a/0"]
+    assert answer is Put.OK
+    assert (seen.state, seen.attempt, seen.version) == ("claimed", 1, "1")
+
+
+def test_the_next_attempt_finds_what_was_asked_and_what_came_of_it(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    put(ground, claimed, a_tool(Place(0, "a", 1)), done())
+    ground.pass_time(run_id, LEASE + 1)
+
+    ledger = sorted(claim(ground, run_id, "w2").ledger, key=lambda row: row.place)
+
+    assert [(row.place, row.state) for row in ledger] == [
+        (FIRST, EffectState.DONE),
+        (Place(0, "a", 1), EffectState.CLAIMED),
+    ]
+    assert ledger[0].outcome == {"value": "ok"}
+    assert ledger[0].digest == DIGEST
+
+
+def test_a_new_super_step_begins_with_an_empty_ledger(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    save = a_save(claimed, RunState.QUEUED, effects=[done()])
+
+    ground.store.save(claimed.lease, save, ttl=LEASE)
+
+    assert list(claim(ground, run_id, "w2").ledger) == []
+    assert ground.effects(run_id)["/0/a/0"].state == "done"
+
+
+def test_a_zombie_writes_no_effect_down(ground: Ground) -> None:
+    run_id = ground.start("a")
+    zombie = claim(ground, run_id)
+    put(ground, zombie, a_tool())
+    ground.pass_time(run_id, LEASE + 1)
+    claim(ground, run_id, "w2")
+
+    answer = put(ground, zombie, a_tool(Place(0, "a", 1)), done())
+
+    assert answer is Put.LEASE_LOST
+    assert {key: seen.state for key, seen in ground.effects(run_id).items()} == {
+        "/0/a/0": "claimed"
+    }
+
+
+def test_a_zombie_of_a_task_writes_no_effect_down(ground: Ground) -> None:
+    run_id = ground.start("a", "b", "c")
+    nudge = fanned_out(ground, run_id)[0]
+    zombie = claim_task(ground, nudge)
+    ground.pass_time(run_id, LEASE + 1)
+    claim_task(ground, nudge, "w2")
+
+    assert put(ground, zombie, a_tool()) is Put.LEASE_LOST
+    assert ground.effects(run_id) == {}
+
+
+def test_tasks_of_one_super_step_write_effects_side_by_side(ground: Ground) -> None:
+    run_id = ground.start("a", "b", "c")
+    tasks = [claim_task(ground, nudge) for nudge in fanned_out(ground, run_id)]
+
+    answers = at_once(
+        [lambda t=t: put(ground, t, a_tool(Place(0, t.lease.task, 0))) for t in tasks]  # type: ignore[misc]
+    )
+
+    assert answers == [Put.OK] * 3
+    assert sorted(ground.effects(run_id)) == ["/0/a/0", "/0/b/0", "/0/c/0"]
+    assert ground.budget(run_id).reserved.tool_calls == 3
+
+
+def test_a_finished_task_settles_its_effects_with_its_result(ground: Ground) -> None:
+    run_id = ground.start("a", "b", "c")
+    task = claim_task(ground, fanned_out(ground, run_id)[0])
+    put(ground, task, a_tool())
+
+    ground.store.finish_task(task.lease, Finished(writes={}), [done()], ttl=LEASE)
+
+    assert ground.effects(run_id)["/0/a/0"].state == "done"
+    assert ground.budget(run_id).spent.tool_calls == 1
+
+
+def test_a_zombie_that_finishes_a_task_settles_nothing(ground: Ground) -> None:
+    run_id = ground.start("a", "b", "c")
+    nudge = fanned_out(ground, run_id)[0]
+    zombie = claim_task(ground, nudge)
+    put(ground, zombie, a_tool())
+    ground.pass_time(run_id, LEASE + 1)
+    claim_task(ground, nudge, "w2")
+
+    with pytest.raises(LeaseLost):
+        ground.store.finish_task(zombie.lease, Finished(writes={}), [done()], ttl=LEASE)
+
+    assert ground.effects(run_id)["/0/a/0"].state == "claimed"
+
+
+def test_what_came_of_the_effect_before_is_written_even_if_the_next_is_refused(
+    ground: Ground,
+) -> None:
+    run_id = ground.start("a", limits=Limits(tool_calls=1))
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+
+    answer = put(ground, claimed, a_tool(Place(0, "a", 1)), done())
+
+    assert answer is Put.TOOL_CALLS
+    assert {key: seen.state for key, seen in ground.effects(run_id).items()} == {"/0/a/0": "done"}
+
+
+def test_an_effect_that_was_refused_is_recorded_as_failed(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    wish = a_tool(
+        state=EffectState.FAILED,
+        reserve=Amounts(),
+        outcome={"failed": "policy_denied", "detail": "no"},
+        error_class=ErrorClass.POLICY_DENIED,
+        decision={"decision": "deny"},
+    )
+
+    put(ground, claimed, wish)
+
+    seen = ground.effects(run_id)["/0/a/0"]
+    assert (seen.state, seen.attempt, seen.error_class) == ("failed", 0, "policy_denied")
+    assert ground.events(run_id)[-1][1] == "effect.failed"
+
+
+def test_no_effect_begins_after_a_cancellation(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    ground.cancel(run_id)
+
+    answer = put(ground, claimed, a_tool(Place(0, "a", 1)), done())
+
+    assert answer is Put.CANCELLED
+    assert {key: seen.state for key, seen in ground.effects(run_id).items()} == {"/0/a/0": "done"}
+
+
+def test_no_effect_of_a_task_begins_after_a_cancellation(ground: Ground) -> None:
+    run_id = ground.start("a", "b", "c")
+    nudges = fanned_out(ground, run_id)
+    task = claim_task(ground, nudges[0])
+    ground.cancel(run_id)
+
+    assert put(ground, task, a_tool()) is Put.CANCELLED
+    assert claim_task(ground, nudges[1]).cancel is True
+
+
+def test_no_effect_begins_after_the_deadline(ground: Ground) -> None:
+    run_id = ground.start("a", deadline=timedelta(seconds=30))
+    claimed = claim(ground, run_id)
+    ground.pass_time(run_id, 31)
+
+    assert put(ground, claimed, a_tool()) is Put.DEADLINE
+    assert ground.effects(run_id) == {}
+
+
+def test_the_worst_case_is_set_aside_and_what_was_spent_is_booked(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(cost=Decimal(1)))
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_model())
+    before = ground.budget(run_id)
+    spent = done(input_tokens=10, output_tokens=5, cost=Decimal("0.125"))
+
+    ground.store.save(claimed.lease, a_save(claimed, effects=[spent]), ttl=LEASE)
+
+    after = ground.budget(run_id)
+    assert before.reserved == WORST
+    assert after.reserved == Amounts()
+    assert after.spent == Amounts(cost=Decimal("0.125"), tokens=15, model_calls=1)
+    assert ground.effects(run_id)["/0/a/0"].cost == Decimal("0.125")
+
+
+@pytest.mark.parametrize(
+    ("limits", "lacking"),
+    [
+        (Limits(cost=Decimal("0.4")), Put.COST),
+        (Limits(tokens=99), Put.TOKENS),
+        (Limits(model_calls=0), Put.MODEL_CALLS),
+    ],
+)
+def test_what_does_not_fit_under_a_limit_is_neither_written_nor_set_aside(
+    ground: Ground, limits: Limits, lacking: Put
+) -> None:
+    run_id = ground.start("a", limits=limits)
+    claimed = claim(ground, run_id)
+
+    answer = put(ground, claimed, a_model())
+
+    assert answer is lacking
+    assert ground.effects(run_id) == {}
+    assert ground.budget(run_id).reserved == Amounts()
+
+
+def test_of_many_effects_at_once_only_those_that_fit_begin(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(tool_calls=2))
+    claimed = claim(ground, run_id)
+
+    answers = at_once(
+        [lambda n=n: put(ground, claimed, a_tool(Place(0, "a", n))) for n in range(5)]  # type: ignore[misc]
+    )
+
+    assert sorted(answers) == [Put.OK, Put.OK, *[Put.TOOL_CALLS] * 3]
+    assert ground.budget(run_id).reserved.tool_calls == 2
+
+
+def test_a_charge_beyond_the_worst_case_is_overdraft_and_the_limit_stays_true(
+    ground: Ground,
+) -> None:
+    run_id = ground.start("a", limits=Limits(cost=Decimal("0.6")))
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_model())
+    spent = done(input_tokens=1, cost=Decimal("0.75"))
+
+    ground.store.save(claimed.lease, a_save(claimed, effects=[spent]), ttl=LEASE)
+
+    balance = ground.budget(run_id)
+    assert balance.spent.cost == Decimal("0.6")
+    assert balance.overdraft.cost == Decimal("0.15")
+
+
+def test_raising_a_limit_lets_a_paused_run_go_on(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(tool_calls=0))
+    claimed = claim(ground, run_id)
+    refused = put(ground, claimed, a_tool())
+    save = waiting(claimed, state=RunState.PAUSED, reason=Reason.BUDGET)
+    ground.store.save(claimed.lease, save, ttl=LEASE)
+
+    ground.raise_budget(run_id, Unit.TOOL_CALLS, 1)
+
+    again = claim(ground, run_id, "w2")
+    assert refused is Put.TOOL_CALLS
+    assert put(ground, again, a_tool()) is Put.OK
+
+
+def test_a_raise_between_refusal_and_pause_is_not_lost(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(tool_calls=0))
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    ground.raise_budget(run_id, Unit.TOOL_CALLS, 1)
+    save = waiting(claimed, state=RunState.PAUSED, reason=Reason.BUDGET)
+
+    assert ground.store.save(claimed.lease, save, ttl=LEASE).state is RunState.QUEUED
+
+
+def test_a_lost_attempt_is_settled_by_its_estimate_when_it_is_made_again(ground: Ground) -> None:
+    run_id = ground.start("a")
+    put(ground, claim(ground, run_id), a_model())
+    ground.pass_time(run_id, LEASE + 1)
+    again = claim(ground, run_id, "w2")
+
+    put(ground, again, a_model())
+
+    seen, balance = ground.effects(run_id)["/0/a/0"], ground.budget(run_id)
+    assert (seen.state, seen.attempt, seen.cost) == ("claimed", 2, Decimal("0.5"))
+    assert seen.attempts[0]["error_class"] == "outcome_unknown"
+    assert balance.spent == replace(WORST)
+    assert balance.reserved == WORST
+
+
+def test_a_failed_attempt_gives_its_money_back_and_counts(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(cost=Decimal("0.5")))
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_model())
+    failed = Settled(
+        place=FIRST,
+        state=EffectState.RETRYING,
+        error_class=ErrorClass.RATE_LIMITED,
+        attempt_failed={"attempt": 1, "error_class": "rate_limited"},
+    )
+    save = waiting(claimed, state=RunState.WAITING, reason=Reason.TIMER, effects=[failed])
+    ground.store.save(claimed.lease, save, ttl=LEASE)
+    ground.wake(run_id)
+
+    again = claim(ground, run_id, "w2")
+    answer = put(ground, again, a_model())
+
+    seen = ground.effects(run_id)["/0/a/0"]
+    assert answer is Put.OK
+    assert [row.attempt for row in again.ledger] == [1]
+    assert (seen.attempt, seen.attempts) == (2, [{"attempt": 1, "error_class": "rate_limited"}])
+
+
+def test_the_ledger_names_the_version_that_was_really_called(ground: Ground) -> None:
+    run_id = ground.start("a")
+    put(ground, claim(ground, run_id), a_tool())
+    ground.pass_time(run_id, LEASE + 1)
+
+    put(ground, claim(ground, run_id, "w2"), a_tool(version="2"))
+
+    assert ground.effects(run_id)["/0/a/0"].version == "2"

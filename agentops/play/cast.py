@@ -19,8 +19,9 @@ from agentops.play.workload import Workload
 from agentops.processes import CHECKOUT, ROLE, Processes, answers, command, environment
 from agentops.servers import Servers
 from agentops.supervisor import Process, ProcessFailed, Supervisor
+from agentops.workers import ready_workers
 
-WORKERS: Final = ("worker-1", "worker-2", "worker-3")
+WORKERS: Final = 3
 READY_SECONDS: Final = 90.0
 LARGEST_BODY: Final = 64 * 1024 * 1024
 TOOL_PATIENCE_SECONDS: Final = 60.0
@@ -74,12 +75,12 @@ class Cast:
         self._name_known_runs()
         api_key = self._set_up()
         made = Processes(self._environment(), self.supervisor.run)
-        workers = [made.worker(name) for name in WORKERS]
-        self._start([made.web(self.ports["web"]), made.sweeper(), *workers])
+        self._start([made.web(self.ports["web"]), made.sweeper(), made.workers(WORKERS)])
         return api_key
 
-    def is_ready(self, name: str) -> bool:
-        return self.processes[name].is_ready()
+    def workers(self) -> dict[str, int]:
+        """Give the process ids of the workers that take work, by name."""
+        return ready_workers(self.supervisor.run)
 
     def _start(self, processes: Sequence[Process]) -> None:
         for process in processes:

@@ -1,31 +1,38 @@
-"""Killer: SIGKILL for a random worker, again and again. The supervisor brings it back."""
+"""Killer: SIGKILL for a random worker, again and again. Its nursery brings it back."""
 
 import asyncio
+import contextlib
+import os
 import random
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from agentops.play.kept import Kept
-from agentops.supervisor import Supervisor
+
+LOOK_SECONDS: Final = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass
 class Killer:
-    """Kills one of the workers that are at work, every so many seconds."""
+    """Kills one of the workers that take work, every so many seconds."""
 
-    supervisor: Supervisor
-    workers: Sequence[str]
-    is_ready: Callable[[str], bool]
+    workers: Callable[[], Mapping[str, int]]
     every: float
     kept: Kept
 
     async def kill(self) -> None:
-        """Kill until cancelled. A worker that is still starting is left alone: it holds nothing."""
+        """Kill until cancelled."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.every
         while True:
-            await asyncio.sleep(self.every)
-            running = {status.name for status in self.supervisor.status() if status.running}
-            ready = [name for name in self.workers if name in running and self.is_ready(name)]
-            if ready:
-                victim = random.choice(ready)  # noqa: S311 - no secret
+            await asyncio.sleep(max(due - loop.time(), LOOK_SECONDS))
+            found = self.workers()
+            if loop.time() < due or not found:
+                continue
+            due = loop.time() + self.every
+            victim = random.choice(list(found))  # noqa: S311 - no secret
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found[victim], signal.SIGKILL)
                 self.kept.note_kill(victim)
-                await asyncio.to_thread(self.supervisor.kill, victim)

@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from agentops.play.api import ProductApi, ProductError
-from agentops.play.cast import WORKERS, Cast, Parts
+from agentops.play.cast import Cast, Parts
 from agentops.play.drive import Board, Driver, Say, StalledError
 from agentops.play.judge import Evidence, judge
 from agentops.play.kept import Kept
@@ -158,7 +158,7 @@ class Session:
         if self.options.kill_worker_every is not None:
             cast = self.cast
             every = self.options.kill_worker_every
-            killer = Killer(cast.supervisor, WORKERS, cast.is_ready, every, cast.kept)
+            killer = Killer(cast.workers, every, cast.kept)
             await killer.kill()
 
     async def _report(

@@ -70,5 +70,5 @@ requirements: setup-dev ## compile requirements*.txt again from pyproject.toml
 
 clean: ## remove what can be made again: environments, caches, the state folder
 	@if [ -d .agentops ] && [ -x $(PY) ]; then $(PY) manage.py dev --reset-only; fi
-	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .agentops .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +25,15 @@ from psycopg import sql
 
 from agentops.servers import given
 from agentops.servers.accounts import remove_home
-from agentops.servers.errors import ServerUnavailable
+from agentops.servers.errors import ServerUnavailable, StateInUse
+from agentops.servers.locks import only_one
 from agentops.servers.running import Servers, open_state, running
+from agentops.supervisor import end_leftovers
 
 NAME_FILE: Final = "database-name.txt"
+PREFIX: Final = "agentops-"
+MARK: Final = "temporary"
+OLD_SECONDS: Final = 60.0
 SCAN: Final = 500
 
 
@@ -114,9 +120,34 @@ def _restore(before: dict[str, str | None]) -> None:
             os.environ[name] = value
 
 
+def remove_abandoned() -> list[Path]:
+    """Remove what scratch commands of ours that were killed left; return their folders.
+
+    Only a folder that was made to be removed has the mark. It is abandoned when nobody holds
+    its lock; while it is young, its command may be about to take it.
+    """
+    removed = []
+    for state in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            found = (state / MARK).lstat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < OLD_SECONDS:
+                continue
+            with only_one(state):
+                for run in ("run/servers", "run"):
+                    end_leftovers(state / run)
+                remove_home(state)
+                shutil.rmtree(state, ignore_errors=True)
+        except (OSError, StateInUse):
+            continue
+        removed.append(state)
+    return removed
+
+
 @contextlib.contextmanager
 def _temporary_state() -> Iterator[Path]:
-    state = Path(tempfile.mkdtemp(prefix="agentops-"))
+    remove_abandoned()
+    state = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (state / MARK).touch()
     if os.geteuid() == 0:
         state.chmod(0o711)
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,14 @@ import pathlib, sys, time
 from agentops import servers
 with servers.running(pathlib.Path(sys.argv[1])) as found:
     print(found.database_url, flush=True)
+    time.sleep(600)
+"""
+
+SCRATCH_ELSEWHERE = """
+import time
+from agentops import servers
+with servers.scratch(durable=False) as (state, _):
+    print(state, flush=True)
     time.sleep(600)
 """
 
@@ -60,6 +70,23 @@ def postmaster(found: servers.Servers) -> int:
 def started_elsewhere(state: Path) -> Iterator[subprocess.Popen[str]]:
     other = subprocess.Popen(  # noqa: S603 - ourselves
         [sys.executable, "-c", ELSEWHERE, str(state)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield other
+    finally:
+        other.kill()
+        other.communicate()
+
+
+@contextlib.contextmanager
+def scratch_elsewhere() -> Iterator[subprocess.Popen[str]]:
+    """Run a scratch command, on servers of its own."""
+    own = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    other = subprocess.Popen(  # noqa: S603 - ourselves
+        [sys.executable, "-c", SCRATCH_ELSEWHERE],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=own,
     )
     try:
         yield other
@@ -240,6 +267,20 @@ def test_scratch_in_a_kept_folder_finds_its_database_again(state: Path, tmp_path
         with on_given() as (_, own):
             assert remembered(own.database_url) == ["kept"]
             assert own.redis_prefix == first
+
+
+def test_what_a_killed_scratch_command_left_is_removed_by_the_next() -> None:
+    with scratch_elsewhere() as other:
+        left = Path(first_line(other))
+        other.kill()
+    kept = Path(tempfile.mkdtemp(prefix="agentops-"))
+    servers.open_state(kept)
+    os.utime(left / "temporary", (0, 0))
+
+    with servers.scratch(durable=False):
+        assert not left.exists()
+        assert kept.exists()
+    shutil.rmtree(kept)
 
 
 def test_processes_that_inherit_the_tests_environment_start_no_servers_of_their_own() -> None:

@@ -5,9 +5,10 @@ Building a graph knows nothing of running it: a `Graph` is a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from policy.core.json import Json, digest
 from runs.core.channels import Channel, Reducer
@@ -16,6 +17,7 @@ from runs.errors import InvalidGraph
 
 INPUT = "input"
 OUTPUT = "output"
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +106,7 @@ def graph(
         OUTPUT: Channel(reducer=Reducer.LAST),
         **(channels or {}),
     }
-    by_name = {node.name: node for node in nodes}
-    if len(by_name) != len(nodes):
-        raise InvalidGraph("two nodes have the same name")
+    by_name = _named(nodes)
     for name in (*start, *(then for node in nodes for then in node.then)):
         if name not in by_name:
             raise InvalidGraph(f"no node {name!r}; there are {sorted(by_name)}")
@@ -116,3 +116,12 @@ def graph(
     if not start or max_super_steps < 1:
         raise InvalidGraph("a graph needs a start node and max_super_steps of at least 1")
     return Graph(nodes=by_name, channels=every, start=start, max_super_steps=max_super_steps)
+
+
+def _named(nodes: Sequence[Node]) -> dict[str, Node]:
+    by_name = {node.name: node for node in nodes}
+    if len(by_name) != len(nodes):
+        raise InvalidGraph("two nodes have the same name")
+    if unusable := [name for name in by_name if NAME.fullmatch(name) is None]:
+        raise InvalidGraph(f"{unusable[0]!r} cannot name a node: 1 to 100 letters, digits, _ and -")
+    return by_name

@@ -18,6 +18,9 @@ RETRYABLE: Final = frozenset(
 )
 """What may pass by itself. Denials, exhausted budgets and plain mistakes never do."""
 
+LONGEST_WISH: Final = 24 * 3600.0
+"""Seconds that another side may ask for; more is taken as this."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -64,10 +67,16 @@ def decide(
         return GiveUp(f"{failed.error_class} is not retried")
     if failed.number >= policy.max_attempts:
         return GiveUp(f"{failed.number} attempts were made")
-    wait = max(_backoff(policy, failed), timedelta(seconds=failed.retry_after or 0))
+    wait = max(_backoff(policy, failed), _wished(failed))
     if deadline is not None and now + wait >= deadline:
         return GiveUp("the next attempt would be after the deadline")
     return RetryAt(now + wait)
+
+
+def _wished(failed: Attempt) -> timedelta:
+    """Take the other side's wish as far as it makes sense; NaN is none."""
+    wish = failed.retry_after or 0.0
+    return timedelta(seconds=min(wish, LONGEST_WISH)) if wish > 0 else timedelta(0)
 
 
 def _backoff(policy: RetryPolicy, failed: Attempt) -> timedelta:

@@ -163,7 +163,7 @@ def execute(
     result: TaskResult
     try:
         result = _result(_run_node(run, node.run, setting))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary to an agent's own code
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code
         result = _broken(error)
     except BaseException:
         if not run.is_put_away:

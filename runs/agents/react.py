@@ -136,9 +136,9 @@ def _distinct(calls: Sequence[ToolCallJson], super_step: int) -> list[ToolCallJs
     seen: set[str] = set()
     distinct: list[ToolCallJson] = []
     for number, call in enumerate(calls):
-        call_id = call.get("id") or ""
-        if not call_id or call_id in seen:
-            call_id = f"call_{super_step}_{number}"
+        call_id = call.get("id") or f"call_{super_step}_{number}"
+        while call_id in seen:
+            call_id = f"{call_id}_{number}"
         seen.add(call_id)
         distinct.append({**call, "id": call_id})
     return distinct

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from uuid_utils.compat import uuid7
 
@@ -12,6 +13,7 @@ from policy import tenancy
 from policy.queries import tenants_open_to
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
+SERVER_ERROR = 500
 TENANT_IN_SESSION = "agentops_tenant"
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -52,11 +54,11 @@ class AdminTenantMiddleware:
             response = self.get_response(request)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response = response.render()
+            if response.status_code >= SERVER_ERROR:
+                transaction.set_rollback(True)
             return response
 
     def _chosen(self, request: HttpRequest) -> object | None:
         tenants = {str(tenant.id): tenant for tenant in request.tenants}  # type: ignore[attr-defined]
         wanted = request.session.get(TENANT_IN_SESSION, "")
         return tenants.get(wanted) or next(iter(tenants.values()), None)
-
-

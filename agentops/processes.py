@@ -15,26 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agentops.readiness import READY_FILE
 from agentops.servers import Servers, secret
 from agentops.supervisor import Process
+from agentops.workers import GRACE_SECONDS, ready_workers
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
-WORKERS: Final = ("worker-1", "worker-2")
+PROCESSES: Final = 2
 CONCURRENCY: Final = 8
 LIVE_PATH: Final = "/api/v1/health"
 ROLE: Final = "AGENTOPS_DATABASE_ROLE"
 SERVER_ERROR: Final = 500
-WORKER_EXTRAS: Final = {"CELERY_SKIP_CHECKS": "1"}  # they import every URL and view
 
 WEB: Final = (
     *("-m", "uvicorn", "agentops.asgi:application"),
     *("--host", "{host}", "--port", "{port}", "--no-access-log"),
 )
-WORKER: Final = (
-    *("-m", "celery", "-A", "agentops", "worker", "--include", "agentops.readiness"),
-    *("--pool", "threads", "--concurrency", "{concurrency}", "-n", "{name}@%h"),
-    *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
+WORKERS: Final = (
+    *("-m", "agentops.workers", "--processes", "{processes}", "--concurrency", "{concurrency}"),
 )
 SWEEPER: Final = ("manage.py", "sweep")
 FLOWER: Final = ("-m", "celery", "-A", "agentops", "flower", "--address={host}", "--port={port}")
@@ -56,16 +53,22 @@ class Processes:
             is_ready=lambda: answers(f"http://127.0.0.1:{port}{LIVE_PATH}"),
         )
 
-    def worker(self, name: str, *, concurrency: int = CONCURRENCY) -> Process:
-        ready = self.run / f"{name}.ready"
+    def workers(self, processes: int = PROCESSES, *, concurrency: int = CONCURRENCY) -> Process:
+        """Make the nursery of so many workers; ready when every one of them takes work."""
+        line = command(WORKERS, processes=str(processes), concurrency=str(concurrency))
         return Process(
-            name=name,
-            command=command(WORKER, name=name, concurrency=str(concurrency)),
-            environment={**self.environment, **WORKER_EXTRAS, READY_FILE: str(ready)},
+            name="workers",
+            command=[*line, "--ready-folder", str(self.run)],
+            environment=self.environment,
             folder=CHECKOUT,
-            before_start=lambda: ready.unlink(missing_ok=True),
-            is_ready=ready.exists,
+            before_start=self._forget_workers,
+            grace_seconds=GRACE_SECONDS + 2,
+            is_ready=lambda: len(ready_workers(self.run)) == processes,
         )
+
+    def _forget_workers(self) -> None:
+        for left in self.run.glob("worker-*.ready"):
+            left.unlink(missing_ok=True)
 
     def sweeper(self) -> Process:
         return Process(

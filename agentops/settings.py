@@ -46,7 +46,12 @@ if DATABASE_ROLE not in {"system", "app"}:
     raise ImproperlyConfigured("AGENTOPS_DATABASE_ROLE must be system or app")
 DATABASES = {"default": SYSTEM_DATABASE if DATABASE_ROLE == "system" else APP_DATABASE}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+if DATABASE_ROLE == "app":  # many threads, few connections
+    DATABASES["default"]["OPTIONS"] = {
+        **DATABASES["default"]["OPTIONS"],
+        "pool": {"min_size": 1, "max_size": int(env.number("AGENTOPS_POOL_SIZE", 10, least=2))},
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 HOT_POOL_SIZE = int(env.number("AGENTOPS_HOT_POOL_SIZE", 8, least=1))
 

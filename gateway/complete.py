@@ -57,7 +57,7 @@ async def complete(
     *,
     credential: Credential = NO_CREDENTIAL,
     key: str,
-    timeout: float,  # noqa: ASYNC109 - seconds left of the run's deadline, a value like others
+    timeout: float,
 ) -> Outcome:
     """Ask a model once, and say what came of it.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from django.conf import settings
 from django.db import connection
-from psycopg import conninfo
+from psycopg import Connection, conninfo
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
@@ -25,25 +26,57 @@ from runs.outbox import Sender
 from runs.shell import Shell
 from runs.store import PostgresStore
 
-
-def worker_name() -> str:
-    """Name this process on its leases: host and process id."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+CHECK_SECONDS: Final = 1.0
 
 
-def open_pool(size: int) -> ConnectionPool:
+def worker_name(pid: int | None = None) -> str:
+    """Name a process of this host on its leases, by its id; without one, this process."""
+    return f"{socket.gethostname()}:{pid or os.getpid()}"
+
+
+class Checked(Connection[tuple[Any, ...]]):
+    """A connection that remembers when it was last seen to work."""
+
+    seen_at: float = 0.0
+
+
+def check(connection: Checked) -> None:
+    """See whether a connection still works, a second after the last time at the earliest.
+
+    Asking at every use would cost a round trip for each statement. A server that went away
+    within the second is noticed by the statement itself.
+    """
+    now = time.monotonic()
+    if now - connection.seen_at > CHECK_SECONDS:
+        ConnectionPool.check_connection(connection)
+        connection.seen_at = now
+
+
+def bury(worker: str) -> int:
+    """End the leases of a worker that is known to be dead, and nudge what it held.
+
+    Only for whoever saw it die. Gives how many runs and tasks it held.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT runs_bury(%s)", [worker])
+        held: int = cursor.fetchone()[0]
+        return held
+
+
+def open_pool(size: int) -> ConnectionPool[Checked]:
     """Open connections for the engine's statements, each in autocommit."""
     parameters = connection.get_connection_params()
     wanted = {k: str(v) for k, v in parameters.items() if isinstance(v, str | int)}
     dsn = conninfo.make_conninfo("", **wanted)
     return ConnectionPool(
         dsn,
+        connection_class=Checked,
         min_size=1,
         max_size=size,
         timeout=30,
         max_idle=300,
         kwargs={"autocommit": True, "prepare_threshold": 1},
-        check=ConnectionPool.check_connection,
+        check=check,
         configure=lambda conn: set_json_loads(orjson.loads, conn),
         open=True,
         name="engine",

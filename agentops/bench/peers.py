@@ -182,12 +182,9 @@ def migrate(variables: Mapping[str, str], logs: Path) -> None:
 
 
 def _start(supervisor: Supervisor, made: Processes, layout: Layout) -> None:
-    names = [f"worker-{number}" for number in range(1, layout.processes + 1)]
-    for name in names:
-        supervisor.start(made.worker(name, concurrency=layout.threads))
+    supervisor.start(made.workers(layout.processes, concurrency=layout.threads))
     supervisor.start(made.sweeper())
-    for name in names:
-        supervisor.wait_ready(name, timeout=READY_SECONDS)
+    supervisor.wait_ready("workers", timeout=READY_SECONDS)
 
 
 @contextlib.contextmanager

@@ -13,10 +13,10 @@ from agentops.bench.measure import postmaster, redis_server
 from agentops.bench.peers import AgentOps, LangGraph, Layout, Peer, langgraph_database, product
 from agentops.bench.report import PEER, Report
 from agentops.bench.rounds import Rounds, Say, Workload
-from agentops.processes import CONCURRENCY, WORKERS
+from agentops.processes import CONCURRENCY, PROCESSES
 from agentops.servers import Servers, scratch
 
-DEFAULT_WORKERS: Final = Layout(len(WORKERS), CONCURRENCY)
+DEFAULT_WORKERS: Final = Layout(PROCESSES, CONCURRENCY)
 TRIED: Final = tuple(Layout(*shape) for shape in ((1, 1), (1, 4), (2, 1), (2, 2), (2, 4), (2, 8)))
 TRIALS: Final = 4
 STRICT: Final = {"AGENTOPS_BURST_SUPER_STEPS": "1"}

@@ -38,11 +38,17 @@ def serve(made: Product, sign_in_path: str, say: Say) -> None:
 
 def kill_a_worker(made: Product, say: Say) -> None:
     """Kill a worker, and say when another one has taken its place."""
-    name, pid = made.kill_a_worker()
+    if (killed := made.kill_a_worker()) is None:
+        say("no worker takes work just now; try again in a moment")
+        return
+    name, pid = killed
     began = time.monotonic()
     say(f"{name} (pid {pid}) killed with SIGKILL; its runs go on elsewhere when its leases end")
-    time.sleep(0.1)
-    made.supervisor.wait_ready(name, timeout=READY_SECONDS)
+    while made.workers().get(name, pid) == pid:
+        if time.monotonic() - began > READY_SECONDS:
+            say(f"{name} has not come back; press l for its log")
+            return
+        time.sleep(0.02)
     say(f"{name} takes work again after {time.monotonic() - began:.1f} s")
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,9 +20,10 @@ from typing import Any, Final
 from agentops import process_ids, processes
 from agentops.dev.counts import Counts, NotSettled, count, settled
 from agentops.dev.record import SHARED, Session
-from agentops.processes import CHECKOUT, WORKERS, Processes, command
+from agentops.processes import CHECKOUT, Processes, command
 from agentops.servers import Servers, free_port
 from agentops.supervisor import Supervisor
+from agentops.workers import ready_workers
 
 READY_SECONDS: Final = 60.0
 PLAYED_SECONDS: Final = 8.0
@@ -69,10 +71,18 @@ class Product:
     def counts(self) -> Counts:
         return count(self.web, self.seed["api_key"])
 
-    def kill_a_worker(self) -> tuple[str, int]:
-        """Kill a random worker; return its name and the pid that is gone."""
-        name = random.choice(WORKERS)  # noqa: S311 - no secret
-        return name, self.supervisor.kill(name)
+    def kill_a_worker(self) -> tuple[str, int] | None:
+        """Kill a random worker; return its name and the pid that is gone, or None."""
+        workers = self.workers()
+        if not workers:
+            return None
+        name = random.choice(list(workers))  # noqa: S311 - no secret
+        os.kill(workers[name], signal.SIGKILL)
+        return name, workers[name]
+
+    def workers(self) -> dict[str, int]:
+        """Give the process ids of the workers that take work, by name."""
+        return ready_workers(self.supervisor.run)
 
 
 @contextlib.contextmanager
@@ -173,7 +183,7 @@ def shown(path: Path) -> str:
 def _start_all(supervisor: Supervisor, made: Processes, web_port: int, flower_port: int) -> None:
     for process in (
         made.web(web_port),
-        *(made.worker(name) for name in WORKERS),
+        made.workers(),
         made.sweeper(),
         made.flower(flower_port),
     ):

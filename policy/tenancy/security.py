@@ -69,7 +69,7 @@ class SecureTables(Operation):
         self,
         app_label: str,
         schema_editor: Any,
-        from_state: Any,
+        from_state: Any,  # noqa: ARG002 - the signature is Django's
         to_state: Any,
     ) -> None:
         """Enable and force row-level security, and refuse changes where declared."""

@@ -582,3 +582,31 @@ CREATE FUNCTION runs_sent(p_ids bigint[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
   DELETE FROM public.runs_outboxmessage WHERE id = ANY (p_ids)
 $$;
+
+-- A worker was seen to die: end its leases now instead of waiting for them, and nudge what
+-- it held (dated back, so that the relay sends it in its next round). Crosses tenants.
+CREATE FUNCTION runs_bury(p_worker text) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+  v_runs int;
+  v_tasks int;
+BEGIN
+  WITH freed AS (
+    UPDATE public.runs_run SET lease_expires_at = clock_timestamp()
+      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      RETURNING tenant_id, id
+  ), nudged AS (
+    INSERT INTO public.runs_outboxmessage (tenant_id, run_id, task, created_at)
+      SELECT tenant_id, id, '', clock_timestamp() - interval '1 hour' FROM freed RETURNING 1
+  ) SELECT count(*) INTO v_runs FROM nudged;
+  WITH freed AS (
+    UPDATE public.runs_task SET lease_expires_at = clock_timestamp()
+      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      RETURNING tenant_id, run_id, super_step, task
+  ), nudged AS (
+    INSERT INTO public.runs_outboxmessage (tenant_id, run_id, super_step, task, created_at)
+      SELECT tenant_id, run_id, super_step, task, clock_timestamp() - interval '1 hour'
+      FROM freed RETURNING 1
+  ) SELECT count(*) INTO v_tasks FROM nudged;
+  RETURN v_runs + v_tasks;
+END $$;

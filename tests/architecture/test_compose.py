@@ -29,7 +29,11 @@ def ours(line: tuple[str, ...], **values: str) -> list[str]:
         ("web", ours(processes.WEB, host="0.0.0.0", port="8000")),  # noqa: S104 - in a container
         (
             "worker",
-            ours(processes.WORKER, name="worker", concurrency=str(processes.CONCURRENCY)),
+            ours(
+                processes.WORKERS,
+                processes=str(processes.PROCESSES),
+                concurrency=str(processes.CONCURRENCY),
+            ),
         ),
         ("sweeper", ours(processes.SWEEPER)),
         ("flower", ours(processes.FLOWER, host="0.0.0.0", port="5555")),  # noqa: S104 - the same

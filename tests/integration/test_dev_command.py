@@ -23,7 +23,7 @@ from tests.processes import is_alive
 
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN = ("DATABASE_URL", "REDIS_URL", "APP_DATABASE_URL", "AGENTOPS_")
-PROCESSES = {"postgres", "valkey", "web", "worker-1", "worker-2", "sweeper", "flower"}
+PROCESSES = {"postgres", "valkey", "web", "workers", "sweeper", "flower"}
 
 pytestmark = pytest.mark.timeout(180)
 

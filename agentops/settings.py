@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -44,7 +45,9 @@ else:
 DATABASE_ROLE = env.text("AGENTOPS_DATABASE_ROLE", "app")
 if DATABASE_ROLE not in {"system", "app"}:
     raise ImproperlyConfigured("AGENTOPS_DATABASE_ROLE must be system or app")
-DATABASES = {"default": SYSTEM_DATABASE if DATABASE_ROLE == "system" else APP_DATABASE}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": SYSTEM_DATABASE if DATABASE_ROLE == "system" else APP_DATABASE
+}
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 if DATABASE_ROLE == "app":  # many threads, few connections

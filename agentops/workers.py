@@ -43,8 +43,8 @@ class Nursery:
 
     def keep(self) -> None:
         """Keep workers alive until SIGTERM or SIGINT; then let them finish, and end."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ending, self._stop)
         for number in range(1, self.processes + 1):
             self._fork(number)
         while self._workers:

@@ -84,7 +84,7 @@ def migrated() -> None:
 
 
 @pytest.fixture
-def tenant(migrated: None) -> Iterator[UUID]:
+def tenant(migrated: None) -> Iterator[UUID]:  # noqa: ARG001 - wanted for what it does
     """A tenant of this test's own. Open `tenancy.scope(tenant)` to touch its rows."""
     from django.db import connection
 
@@ -96,7 +96,7 @@ def tenant(migrated: None) -> Iterator[UUID]:
 
 
 @pytest.fixture
-def other_tenant(migrated: None) -> UUID:
+def other_tenant(migrated: None) -> UUID:  # noqa: ARG001 - wanted for what it does
     """Somebody else."""
     from policy.operations.create_tenant import create_tenant
 

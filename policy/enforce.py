@@ -10,13 +10,15 @@ both. It can only be built in this module.
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from policy.core.decide import CallRequest, Decision, Policy, Verdict, decide
 
-_MAKER: Final = object()
+_SEALING_KEY: Final = secrets.token_bytes(32)
 PERMIT_LIFE: Final = timedelta(minutes=15)
 
 
@@ -28,10 +30,10 @@ class Permit:
     digest: str
     expires_at: datetime
     verdict: Verdict
-    maker: object = None
+    seal: bytes = b""
 
     def __post_init__(self) -> None:
-        if self.maker is not _MAKER:
+        if not hmac.compare_digest(self.seal, _seal(self.tool, self.digest, self.expires_at)):
             raise TypeError("permits are made by policy.enforce only")
 
     def covers(self, *, tool: str, digest: str, now: datetime) -> bool:
@@ -66,8 +68,8 @@ def enforce(
 ) -> Permit | Refusal | ApprovalNeeded:
     """Judge a call under a policy.
 
-    An approval counts only for the digest it was given for. It never overrules a
-    refusal: what the policy now denies stays denied.
+    An approval counts only for the digest and under the policy version it was given for:
+    after a change of policy a person is asked again. It never overrules a refusal.
     """
     verdict = decide(policy, request)
     match verdict.decision:
@@ -76,7 +78,7 @@ def enforce(
         case Decision.DENY:
             return Refusal(verdict)
         case Decision.REQUIRE_APPROVAL:
-            if approved is not None and approved.digest == request.digest:
+            if approved == Approved(request.digest, verdict.policy_version):
                 return _permit(request, verdict, now)
             return ApprovalNeeded(verdict)
         case unknown:
@@ -84,10 +86,16 @@ def enforce(
 
 
 def _permit(request: CallRequest, verdict: Verdict, now: datetime) -> Permit:
+    ends, digest = now + PERMIT_LIFE, request.digest
     return Permit(
         tool=request.tool,
-        digest=request.digest,
-        expires_at=now + PERMIT_LIFE,
+        digest=digest,
+        expires_at=ends,
         verdict=verdict,
-        maker=_MAKER,
+        seal=_seal(request.tool, digest, ends),
     )
+
+
+def _seal(tool: str, digest: str, ends: datetime) -> bytes:
+    text = f"{tool}\0{digest}\0{ends.isoformat()}".encode()
+    return hmac.digest(_SEALING_KEY, text, "sha256")

@@ -63,12 +63,12 @@ def bury(worker: str) -> int:
         return held
 
 
-def open_pool(size: int) -> ConnectionPool[Checked]:
+def open_pool(size: int) -> ConnectionPool:
     """Open connections for the engine's statements, each in autocommit."""
     parameters = connection.get_connection_params()
     wanted = {k: str(v) for k, v in parameters.items() if isinstance(v, str | int)}
     dsn = conninfo.make_conninfo("", **wanted)
-    return ConnectionPool(
+    pool: ConnectionPool[Any] = ConnectionPool(
         dsn,
         connection_class=Checked,
         min_size=1,
@@ -81,6 +81,7 @@ def open_pool(size: int) -> ConnectionPool[Checked]:
         open=True,
         name="engine",
     )
+    return pool
 
 
 _making: Final = threading.Lock()

@@ -89,6 +89,13 @@ WHERE (run_id, super_step, task) IN (
 ) RETURNING tenant_id, run_id, super_step, task
 """
 
+FORGOTTEN_ANSWERS = """
+DELETE FROM policy_idempotentanswer WHERE id IN (
+  SELECT id FROM policy_idempotentanswer
+  WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT %(batch)s
+)
+"""
+
 Send = Callable[[Iterable[Nudge]], list[Nudge]]
 
 
@@ -119,6 +126,11 @@ class Sweeper:
             found["runs_left_behind"] = self._nudge(LEFT_BEHIND)
             found["tasks_left_behind"] = self._nudge(LEFT_TASKS)
         return found
+
+    def tidy(self) -> None:
+        """Remove answers to Idempotency-Keys that are a day old; for once in a while."""
+        with self.pool.connection() as connection:
+            connection.execute(FORGOTTEN_ANSWERS, {"batch": BATCH})
 
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         limits = {"batch": BATCH, "grace": self.grace, "patience": self.patience}

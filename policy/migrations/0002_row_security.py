@@ -29,6 +29,6 @@ class Migration(migrations.Migration):
             "Budget",
             "BudgetRaise",
             "AuditEvent",
-            append_only=["AuditEvent", "BudgetRaise"],
+            append_only=["AuditEvent", "BudgetRaise", "PolicyRule"],
         ),
     ]

@@ -112,7 +112,7 @@ def _said(given: Json) -> str:
     if isinstance(given, str):
         return given
     message = given.get("message")
-    return message if message else canonical(given).decode()
+    return message or canonical(given).decode()
 
 
 def _conversation(ctx: Context) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from typing import Any
@@ -16,6 +17,9 @@ from runs.process import open_pool
 from runs.sweep import Sweeper
 
 log = structlog.get_logger()
+
+TIDY_EVERY = 100
+"""Rounds between two removals of what is only kept for a day."""
 
 
 class Command(BaseCommand):
@@ -36,14 +40,16 @@ class Command(BaseCommand):
             settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
         )
         sweeper = Sweeper(pool=open_pool(2), send=outbox.send, backlog=lambda: _backlog(broker))
-        while not stop.is_set():
-            self._round(sweeper, broker)
+        for number in itertools.count():
+            self._round(sweeper, broker, tidy=number % TIDY_EVERY == 0)
             if options["once"] or stop.wait(settings.SWEEP_SECONDS):
                 break
 
-    def _round(self, sweeper: Sweeper, broker: Any) -> None:
+    def _round(self, sweeper: Sweeper, broker: Any, *, tidy: bool) -> None:
         try:
             found = sweeper.round()
+            if tidy:
+                sweeper.tidy()
         except Exception:
             log.warning("sweep.failed", exc_info=True)
             return

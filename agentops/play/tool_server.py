@@ -28,11 +28,12 @@ from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentops.play.books import Answer, Books, Call
+from agentops.play.records import storable
 from agentops.play.run_map import RunMap, RunUnknownError
 from agentops.play.workload import Tool, Workload, load
 
@@ -135,15 +136,23 @@ def _call(params: types.CallToolRequestParams, names: Mapping[str, str]) -> Call
 
 
 def _result(answer: Answer) -> types.CallToolResult:
-    """Put an answer into MCP's terms: a text goes as it is, another value also structured."""
+    """Put an answer into MCP's terms: a text goes as it is, another value also structured.
+
+    Half a character is no text in MCP, and goes as U+FFFD.
+    """
     if answer.error is not None:
-        content = types.TextContent(type="text", text=answer.error)
+        content = types.TextContent(type="text", text=storable(answer.error))
         return types.CallToolResult(content=[content], is_error=True)
-    value = answer.result
+    value = storable(answer.result)
     text = value if isinstance(value, str) else json.dumps(value)
     structured = None if isinstance(value, str) else value
     content = types.TextContent(type="text", text=text)
     return types.CallToolResult(content=[content], structured_content=structured)
+
+
+def _json(value: Any, status_code: int = 200) -> Response:
+    """Answer in ASCII: what a workload holds may have halves of characters, which UTF-8 has not."""
+    return Response(json.dumps(value), status_code=status_code, media_type="application/json")
 
 
 class Admin:
@@ -165,29 +174,29 @@ class Admin:
     async def name_run(self, request: Request) -> Response:
         body = await request.json()
         if not 0 <= body["task"] < len(self._service.workload.tasks):
-            return JSONResponse({"error": f"no task {body['task']}"}, status_code=404)
+            return _json({"error": f"no task {body['task']}"}, status_code=404)
         await self._service.name_run(body["run_id"], body["task"])
         return Response(status_code=204)
 
     async def runs(self, _request: Request) -> Response:
-        return JSONResponse(self._service.books.runs())
+        return _json(self._service.books.runs())
 
     async def ledger(self, _request: Request) -> Response:
-        return JSONResponse([asdict(row) for row in self._service.books.ledger()])
+        return _json([asdict(row) for row in self._service.books.ledger()])
 
     async def records(self, request: Request) -> Response:
         try:
-            return JSONResponse(self._service.books.records(request.path_params["task"]))
+            return _json(self._service.books.records(request.path_params["task"]))
         except LookupError as error:
-            return JSONResponse({"error": str(error)}, status_code=404)
+            return _json({"error": str(error)}, status_code=404)
 
     async def calls(self, _request: Request) -> Response:
-        return JSONResponse(self._service.books.counts())
+        return _json(self._service.books.counts())
 
     async def outcome(self, request: Request) -> Response:
         asked = request.query_params
         answer = await self._service.look_up(asked["run"], asked["key"])
-        return JSONResponse({"happened": False} if answer is None else _happened(answer))
+        return _json({"happened": False} if answer is None else _happened(answer))
 
 
 def _happened(answer: Answer) -> dict[str, Any]:
@@ -205,7 +214,7 @@ class Doors:
             key = self._tool_key if scope["path"] == "/mcp" else self._admin_key
             shown = Headers(scope=scope).get("authorization", "")
             if not secrets.compare_digest(shown.encode(), f"Bearer {key}".encode()):
-                answer = JSONResponse({"error": "wrong key"}, status_code=401)
+                answer = _json({"error": "wrong key"}, status_code=401)
                 return await answer(scope, receive, send)
         return await self._app(scope, receive, send)
 
@@ -214,7 +223,7 @@ def application(service: Service, *, tool_key: str, admin_key: str) -> ASGIApp:
     """Return the whole server: MCP, the admin's paths, and the doors before them."""
 
     async def health(_request: Request) -> Response:
-        return JSONResponse({"ok": True})
+        return _json({"ok": True})
 
     server = mcp_server(service)
     app: Starlette = server.streamable_http_app(

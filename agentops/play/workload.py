@@ -215,8 +215,8 @@ def _tool(
     return Tool(
         name=name,
         offered=offered[name],
-        description=str(raw.get("description") or name),
-        parameters={"type": "object", **parameters},
+        description=storable(str(raw.get("description") or name)),
+        parameters=storable({"type": "object", **parameters}),
         mutates=bool(declared) or any(action.effects for action in calls),
     )
 

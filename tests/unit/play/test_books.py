@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agentops.play.books import Answer, Books, Call, matching
+from agentops.play.tool_server import _result
 from agentops.play.workload import Workload, parse
 from tests.unit.play.workload_files import a_file, a_task, an_action, an_inc
 
@@ -152,3 +153,25 @@ def test_the_books_say_whether_a_call_happened(tmp_path: Path, *, blunt: bool) -
 def test_a_task_that_is_not_has_no_records(tmp_path: Path) -> None:
     with books(tmp_path) as opened, pytest.raises(LookupError, match="no task 9"):
         opened.records(9)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "structured"),
+    [
+        ("as it is", "as it is", None),
+        ({"a": [1, None]}, '{"a": [1, null]}', {"a": [1, None]}),
+        (None, "null", None),
+        (0, "0", 0),
+        ("half \ud800", "half \ufffd", None),
+    ],
+)
+def test_a_result_goes_out_as_it_is(value: Any, text: str, structured: Any) -> None:
+    sent = _result(Answer("answered", result=value))
+
+    [content] = sent.content
+    assert content.type == "text"
+    assert (content.text, sent.structured_content, sent.is_error) == (text, structured, False)
+
+
+def test_an_error_goes_out_as_a_tool_error() -> None:
+    assert _result(Answer("answered", error="no")).is_error

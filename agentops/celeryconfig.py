@@ -8,7 +8,7 @@ from kombu import Queue
 broker_url = settings.REDIS_URL
 broker_transport_options = {
     "global_keyprefix": f"{settings.REDIS_PREFIX}:",
-    "visibility_timeout": 3600,
+    "ack_emulation": False,  # what a worker took is in its memory; the sweeper nudges again
     "socket_timeout": 10,
     "socket_connect_timeout": 3,
     "retry_policy": {"max_retries": 0},
@@ -24,7 +24,7 @@ task_serializer = "json"
 accept_content = ["json"]
 worker_prefetch_multiplier = 1
 worker_hijack_root_logger = False
-worker_send_task_events = True
+worker_send_task_events = False  # Flower asks for them while it runs; they cost a quarter more
 task_send_sent_event = False
 worker_cancel_long_running_tasks_on_connection_loss = False
 result_backend = settings.CELERY_RESULT_BACKEND

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = Any
@@ -15,6 +16,7 @@ JsonObject: TypeAlias = Mapping[str, Any]
 DEEPEST: Final = 64
 SMALLEST: Final = -(2**63)
 LARGEST: Final = 2**64 - 1
+LEAST_WITH_EXPONENT: Final = 1e16
 _UNSTORABLE: Final = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 
 
@@ -74,15 +76,22 @@ def storable(value: Json, *, depth: int = DEEPEST) -> Json:
 
 
 def _number(value: float) -> int | float:
-    if isinstance(value, int) and SMALLEST <= value <= LARGEST:
-        return value
+    """Give a number as PostgreSQL will give it back: a whole one of 64 bits without exponent."""
+    if isinstance(value, int):
+        return value if SMALLEST <= value <= LARGEST else _number(_as_float(value))
+    if not math.isfinite(value):
+        raise ValueError("NaN and infinities are not JSON values")
+    if LEAST_WITH_EXPONENT <= abs(value) <= LARGEST:
+        whole = int(Decimal(repr(value)))
+        return whole if SMALLEST <= whole <= LARGEST else value
+    return value + 0.0
+
+
+def _as_float(value: int) -> float:
     try:
-        number = float(value)
+        return float(value)
     except OverflowError:
         raise ValueError("a number is too large") from None
-    if not math.isfinite(number):
-        raise ValueError("NaN and infinities are not JSON values")
-    return number
 
 
 def parsed(text: str | bytes) -> Json:

@@ -168,6 +168,9 @@ class Room:
     def run(self, run_id: str) -> SeenRun:
         return self.ground.run(run_id)
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def row(self, run_id: str) -> Run:
         with self.scope():
             return Run.objects.get(pk=run_id)

@@ -69,6 +69,14 @@ class Board:
     def states(self) -> Counter[str]:
         return Counter(run["state"] for run in self.runs.values())
 
+    def places(self) -> Counter[str]:
+        """Count the unfinished runs by where they are, and by what holds them up there."""
+        runs = (self.runs[id_] for id_ in self.unfinished())
+        return Counter(
+            f"{run['state']} ({run['reason']})" if run.get("reason") else run["state"]
+            for run in runs
+        )
+
 
 def _place(run: JsonObject) -> tuple[Any, Any]:
     return run.get("state"), run.get("super_step")
@@ -166,7 +174,8 @@ class Driver:
     def _progress(self, seconds: float) -> str:
         states = self.board.states()
         done = sum(states[state] for state in FINAL)
-        moving = ", ".join(f"{states[s]} {s}" for s in sorted(states) if s not in FINAL)
+        places = self.board.places()
+        moving = ", ".join(f"{places[place]} {place}" for place in sorted(places))
         failed = done - states["succeeded"]
         parts = [
             f"{done}/{len(self.tasks)} done",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import inspect
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -102,32 +103,21 @@ def graph_agent(name: str, *, version: str, of: Graph, **options: Any) -> Progra
 def load(paths: Iterable[Path]) -> None:
     """Import every agent found below folders: `<folder>/<name>/__init__.py` or `<name>.py`.
 
+    They become modules of one package, `agents`; of two with one name the first counts.
+
     Raises:
         Exception: whatever an agent's own code raises; a broken agent stops the start.
     """
-    for folder in paths:
-        for found in sorted(folder.glob("*")) if folder.is_dir() else ():
+    folders = [folder for folder in paths if folder.is_dir()]
+    package = sys.modules.setdefault("agents", ModuleType("agents"))
+    known = list(getattr(package, "__path__", ()))
+    package.__path__ = [*known, *(str(f) for f in folders if str(f) not in known)]
+    importlib.invalidate_caches()
+    for folder in folders:
+        for found in sorted(folder.glob("*")):
             source = found / "__init__.py" if found.is_dir() else found
             if source.suffix == ".py" and source.exists() and not found.name.startswith("_"):
-                _import(f"agents.{found.stem}", source)
-
-
-def _import(name: str, source: Path) -> None:
-    if name in sys.modules:
-        return
-    packaged = source.name == "__init__.py"
-    spec = importlib.util.spec_from_file_location(
-        name, source, submodule_search_locations=[str(source.parent)] if packaged else None
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{source} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+                importlib.import_module(f"agents.{found.stem}")
 
 
 def _types(function: Callable[..., Any]) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:

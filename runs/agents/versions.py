@@ -51,9 +51,9 @@ def program_of(version_id: UUID) -> Program:
 
 
 def _program(row: AgentVersion) -> Program:
+    load_code()  # its tools and scripts are code's, also where it has none of its own
     if row.kind == AgentKind.REACT:
         return react(row.agent.name, row.version, settings_of(row.definition))
-    load_code()
     program = registry.code_agents().get((row.agent.name, row.version))
     if program is None:
         raise UnknownAgent(row.agent.name, row.version)

@@ -273,13 +273,13 @@ def test_a_tool_whose_declaration_changed_counts_as_once_again(tenant: UUID, por
 
 def test_another_tenant_sees_none_of_it(tenant: UUID, other_tenant: UUID, port: int) -> None:
     with tenancy.scope(tenant):
-        server = register_server("desk", f"http://127.0.0.1:{port}/mcp", TOKEN)
+        server = register_server("theirs", f"http://127.0.0.1:{port}/mcp", TOKEN)
     discover(server, tenant_id=tenant)
 
     with tenancy.scope(other_tenant):
-        assert catalogue.specs(["desk.*"]) == []
+        assert catalogue.specs(["theirs.*"]) == []
         with pytest.raises(UnknownTool):
-            catalogue.find("desk.double")
+            catalogue.find("theirs.double")
 
 
 def test_what_cannot_be_used_is_refused(tenant: UUID) -> None:

@@ -74,10 +74,17 @@ def test_a_document_that_cannot_be_used_leaves_nothing_behind(tenant: UUID) -> N
 def test_a_stored_condition_that_no_longer_compiles_allows_nothing(tenant: UUID) -> None:
     with tenancy.scope(tenant):
         version = create_version(SMALL)
-        PolicyRule.objects.filter(policy=version, name="small").update(condition="args.amount <=")
+        PolicyRule.objects.create(
+            policy_id=version,
+            name="from another time",
+            decision="allow",
+            condition="args.amount <=",
+            priority=100,
+            position=99,
+        )
         activate(version)
 
-        assert judged(1) is Decision.REQUIRE_APPROVAL
+        assert judged(5000) is not Decision.ALLOW
 
 
 def test_a_version_is_its_tenants_own(tenant: UUID, other_tenant: UUID) -> None:

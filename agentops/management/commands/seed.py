@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from agentops.demo import play_demo
 from agentops.signin import make_link
 from policy import tenancy
 from policy.models import ApiKey, Approval, ApprovalState, Principal, Role
@@ -80,7 +81,3 @@ def fresh_key() -> str:
     for key in ApiKey.objects.filter(principal_id=service_id, revoked_at=None):
         revoke_key(key.id, now=timezone.now())
     return issue_key(service_id).secret
-
-
-def play_demo(tenant: TenantName) -> None:
-    """Start the demo's agents and runs in the open scope. There are none yet."""

@@ -65,7 +65,11 @@ def pytest_unconfigure() -> None:
     if "django" in sys.modules:
         from django.db import connections
 
-        connections.close_all()
+        for connection in connections.all(initialized_only=True):
+            connection.close()
+            close_pool = getattr(connection, "close_pool", None)
+            if close_pool is not None and connection.settings_dict["OPTIONS"].get("pool"):
+                close_pool()
     ground.close()
 
 

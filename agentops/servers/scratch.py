@@ -193,8 +193,15 @@ def _create_database(url: str, name: str) -> None:
 
 
 def _drop_database(url: str, name: str) -> None:
-    """Drop the database, and the application role that `migrate` made for it."""
+    """Drop the database, and the application role that `migrate` made for it.
+
+    Only a member of that role may end connections that are still open under it.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{name}_app"])
+        if found.rowcount:
+            grant = sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(f"{name}_app"))
+            connection.execute(grant)
         for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "DROP ROLE IF EXISTS {}"):
             target = f"{name}_app" if "ROLE" in statement else name
             connection.execute(sql.SQL(statement).format(sql.Identifier(target)))

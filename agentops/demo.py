@@ -22,9 +22,9 @@ from policy.core.money import Limits
 from policy.models import Budget, BudgetScope
 from policy.operations.policies import activate, create_version
 from policy.queries import TenantName
+from runs import queries
 from runs.agents import code_agents
 from runs.agents.versions import load_code
-from runs.models import Run
 from runs.operations.start import StartRun, start_run
 
 AGENTS: Final = "examples/agents"
@@ -63,7 +63,7 @@ def play_demo(tenant: TenantName, by: Actor = SYSTEM) -> int:
     """
     load_code()
     known = {name for name, _ in code_agents()}
-    if Run.objects.exists() or not {run.agent for run in RUNS} <= known:
+    if _is_used() or not {run.agent for run in RUNS} <= known:
         return 0
     _models()
     document = (settings.BASE_DIR / AGENTS / "policy.yaml").read_text("utf-8")
@@ -77,6 +77,10 @@ def play_demo(tenant: TenantName, by: Actor = SYSTEM) -> int:
         )
         start_run(command, now=timezone.now())
     return len(RUNS)
+
+
+def _is_used() -> bool:
+    return bool(queries.runs(queries.RunFilter(), position=None, limit=1).items)
 
 
 def _models() -> None:

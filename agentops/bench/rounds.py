@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentops.bench.measure import Size, cpu_seconds, database_size
+from agentops.bench.measure import Size, analyze, cpu_seconds, database_size
 from agentops.bench.peers import Peer, Went
 
 WARM_UP_RUNS: Final = 40
@@ -70,6 +70,7 @@ class Rounds:
         """Warm every peer up, and play; a different peer begins each round."""
         for peer in peers:
             self.warm_up(peer)
+            analyze(peer.database_url)
         samples: dict[str, list[Sample]] = defaultdict(list)
         for number in range(rounds):
             first = number % len(peers)
@@ -80,7 +81,7 @@ class Rounds:
         return samples
 
     def warm_up(self, peer: Peer) -> Went:
-        """Let connections open, statements be prepared and code be imported."""
+        """Let connections open and code be imported."""
         peer.prepare(min(self.workload.runs, WARM_UP_RUNS), self.workload.steps)
         return peer.go()
 

@@ -584,7 +584,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
 $$;
 
 -- A worker was seen to die: end its leases now instead of waiting for them, and nudge what
--- it held (dated back, so that the relay sends it in its next round). Crosses tenants.
+-- it held (dated back, so that the relay sends it in its next round). What has cost a worker
+-- before waits a second longer each time, so that bad luck is not soon taken for poison.
+-- Crosses tenants.
 CREATE FUNCTION runs_bury(p_worker text) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
 DECLARE
@@ -592,7 +594,8 @@ DECLARE
   v_tasks int;
 BEGIN
   WITH freed AS (
-    UPDATE public.runs_run SET lease_expires_at = clock_timestamp()
+    UPDATE public.runs_run
+      SET lease_expires_at = least(lease_expires_at, public.runs_in(crashes)), nudged_at = NULL
       WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
       RETURNING tenant_id, id
   ), nudged AS (
@@ -600,7 +603,8 @@ BEGIN
       SELECT tenant_id, id, '', clock_timestamp() - interval '1 hour' FROM freed RETURNING 1
   ) SELECT count(*) INTO v_runs FROM nudged;
   WITH freed AS (
-    UPDATE public.runs_task SET lease_expires_at = clock_timestamp()
+    UPDATE public.runs_task
+      SET lease_expires_at = least(lease_expires_at, public.runs_in(crashes)), nudged_at = NULL
       WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
       RETURNING tenant_id, run_id, super_step, task
   ), nudged AS (

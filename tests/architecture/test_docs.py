@@ -37,7 +37,7 @@ def page(name: str) -> str:
 
 
 def pages() -> list[str]:
-    kept = (*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("*/README.md"))
+    kept = (*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("[!.]*/README.md"))
     more = ROOT.glob("examples/**/*.md")
     return sorted({path.relative_to(ROOT).as_posix() for path in (*kept, *more)})
 

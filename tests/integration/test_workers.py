@@ -56,7 +56,7 @@ def test_what_a_dead_worker_held_is_free_at_once(room: Room) -> None:
     from runs.process import bury
 
     ground = room.ground
-    run = ground.start("only")
+    run = ground.start("a")
     held = ground.store.claim(ground.tenant, run, worker="host:1", ttl=TTL)
     assert held is not None
     assert ground.store.claim(ground.tenant, run, worker="host:2", ttl=TTL) is None
@@ -72,7 +72,7 @@ def test_a_run_that_cost_a_worker_before_waits_a_little_longer(room: Room) -> No
     from runs.process import bury
 
     ground = room.ground
-    run = ground.start("only")
+    run = ground.start("a")
     ground.store.claim(ground.tenant, run, worker="host:1", ttl=TTL)
     bury("host:1")
     assert ground.store.claim(ground.tenant, run, worker="host:2", ttl=TTL) is not None
@@ -86,7 +86,7 @@ def test_a_living_workers_leases_are_not_touched(room: Room) -> None:
     from runs.process import bury
 
     ground = room.ground
-    run = ground.start("only")
+    run = ground.start("a")
     ground.store.claim(ground.tenant, run, worker="host:1", ttl=TTL)
 
     assert bury("host:11") == 0

@@ -7,15 +7,18 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F
 from uuid_utils.compat import uuid7
 
+from policy import tenancy
 from policy.audit import record
 from policy.core.actor import Actor
+from policy.core.json import JsonObject
 from policy.core.money import Unit
 from policy.errors import InvalidRaise
 from policy.models import Budget, BudgetRaise
-from runs.core.lifecycle import FINAL
+from runs.core.lifecycle import FINAL, Reason, RunState
 from runs.errors import UnknownBudget
 from runs.models import Run
 from runs.nudging import wake
@@ -56,8 +59,21 @@ def raise_budget(
     ).save(force_insert=True)
     facts = {"unit": unit, "amount": str(amount), "reason": reason, "at": now.isoformat()}
     record(by, "budget.raised", f"budget/{budget_id}", facts)
+    news = {"unit": unit, "amount": str(amount)}
     for run in runs:
-        wake(run.tenant_id, run.id, "budget.raised", {"unit": unit, "amount": str(amount)})
+        wake(run.tenant_id, run.id, "budget.raised", news)
+    tenant_id, seen = budget.tenant_id, {run.id for run in runs}
+    transaction.on_commit(lambda: _wake_late_comers(tenant_id, budget_id, seen, news), robust=True)
+
+
+def _wake_late_comers(tenant_id: UUID, budget_id: UUID, seen: set[UUID], news: JsonObject) -> None:
+    """Wake runs that started, and were refused the money, while the limit was being raised."""
+    with tenancy.scope(tenant_id):
+        late = Run.objects.filter(
+            budget_ids__contains=[budget_id], state=RunState.PAUSED, reason=Reason.BUDGET
+        ).exclude(id__in=seen)
+        for run_id in late.order_by("id").values_list("id", flat=True):
+            wake(tenant_id, run_id, "budget.raised", news)
 
 
 def _check(budget: Budget, unit: Unit, amount: Decimal, reason: str) -> None:

@@ -34,14 +34,14 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Sweep until SIGTERM or SIGINT."""
         stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(ending, lambda *_: stop.set())
         broker = redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
         )
         sweeper = Sweeper(pool=open_pool(2), send=outbox.send, backlog=lambda: _backlog(broker))
-        for number in itertools.count():
-            self._round(sweeper, broker, tidy=number % TIDY_EVERY == 0)
+        for lap in itertools.count():
+            self._round(sweeper, broker, tidy=lap % TIDY_EVERY == 0)
             if options["once"] or stop.wait(settings.SWEEP_SECONDS):
                 break
 

@@ -14,13 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, assert_never
 
-from gateway.core.messages import ModelRequest
-from gateway.errors import UnknownModel
-from policy.core.decide import CallRequest, EffectClass, Principal, Verdict
-from policy.core.json import Json, JsonObject, canonical, digest
+from policy.core.decide import EffectClass
+from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
-from policy.enforce import ApprovalNeeded, Approved, Permit, Refusal, enforce
+from policy.enforce import Approved
 from runs.agents.program import Program
 from runs.core import retry
 from runs.core.effects import SETTLED, EffectKind, EffectState, Place, Recorded, effect_key
@@ -30,14 +28,9 @@ from runs.core.retry import RetryPolicy
 from runs.errors import LeaseLost, RunsError
 from runs.ports import Claimed, Put, PutEffect, Question, Settled
 from runs.shell import Shell, Stopped
-from tools.core.spec import ToolCall, ToolSpec
-from tools.errors import UnknownTool
 
 SECONDS_TO_FIND_OUT: Final = 7 * 24 * 3600.0
 """How long a person has to say whether a call happened."""
-
-LARGEST_KEPT_QUESTION: Final = 2000
-"""Bytes of a model's question that the ledger keeps whole; a longer one is in the channels."""
 
 
 class Nondeterminism(RunsError):  # noqa: N818
@@ -283,166 +276,10 @@ class Asking:
         return outcome
 
 
-class AskingTool(Asking):
-    """A tool call: nothing is sent without a permit."""
-
-    kind = EffectKind.TOOL
-    effect = EffectClass.ONCE
-
-    def __init__(self, asker: Asker, ordinal: int, name: str, arguments: JsonObject) -> None:
-        super().__init__(asker, ordinal)
-        self.name, self.arguments = name, arguments
-        self.spec: ToolSpec | None = None
-
-    def digest(self) -> str:
-        """Name the question, whatever version of the tool will answer it."""
-        return digest("tool", self.name, dict(self.arguments))
-
-    def call_digest(self) -> str:
-        """Name the call: tool, version and exact arguments."""
-        return digest(self.name, self.version, dict(self.arguments))
-
-    def request(self) -> Json:
-        """Give the arguments."""
-        return dict(self.arguments)
-
-    async def outcome(self) -> Outcome | Held:
-        """Find the tool, then as any question."""
-        world, tenant = self.asker.shell.world, self.asker.claimed.lease.tenant_id
-        try:
-            self.spec = await self.asker.shell.loop.in_thread(world.tool, tenant, self.name)
-        except UnknownTool as error:
-            if self.recorded is None:
-                return await self.refused(
-                    Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
-                )
-        else:
-            self.effect, self.version = self.spec.effect, self.spec.version
-        return await super().outcome()
-
-    async def judged(self, approved: Approved | None) -> Outcome | Held:
-        """Ask policy, write down, send."""
-        spec = self.spec
-        if spec is None:
-            return await self.refused(
-                Failed(error_class=ErrorClass.PERMANENT_DEPENDENCY, detail="the tool is gone")
-            )
-        claimed = self.asker.claimed
-        policy = await self.asker.shell.loop.in_thread(self.asker.shell.world.policy, claimed)
-        verdict = enforce(policy, self._call(spec), now=self.asker.shell.clock(), approved=approved)
-        match verdict:
-            case Refusal(verdict=why):
-                failed = Failed(error_class=ErrorClass.POLICY_DENIED, detail=why.reason)
-                return await self.refused(failed, _decision(why))
-            case ApprovalNeeded(verdict=why):
-                return await self._ask_a_person(why)
-            case Permit() as permit:
-                return await self._send(spec, permit)
-            case never:
-                assert_never(never)
-
-    def _call(self, spec: ToolSpec) -> CallRequest:
-        claimed = self.asker.claimed
-        return CallRequest(
-            tool=spec.name,
-            version=spec.version,
-            arguments=self.arguments,
-            effect=spec.effect,
-            risk=spec.risk,
-            agent=claimed.agent,
-            granted=self.asker.program.grants(spec.name),
-            principal=Principal(id=claimed.principal_id, name=claimed.started_by),
-        )
-
-    async def _ask_a_person(self, why: Verdict) -> Held:
-        question = Question(
-            id=self.asker.shell.mint(),
-            kind="tool_call",
-            digest=self.call_digest(),
-            policy_version=why.policy_version,
-            rule=why.rule,
-            reason=why.reason,
-            seconds=why.terms.expires_after.total_seconds(),
-        )
-        await self.asker.put(
-            self._put(EffectState.HELD, question=question, decision=_decision(why))
-        )
-        return Held(reason=Reason.APPROVAL)
-
-    async def _send(self, spec: ToolSpec, permit: Permit) -> Outcome | Held:
-        held = await self.claimed(Amounts(tool_calls=1), _decision(permit.verdict))
-        if held is not None:
-            return held
-        call = ToolCall(
-            spec=spec,
-            arguments=self.arguments,
-            key=self.key,
-            run_id=self.asker.claimed.lease.run_id,
-            tenant_id=self.asker.claimed.lease.tenant_id,
-            timeout=min(spec.timeout, self.asker.time_left()),
-        )
-        shell = self.asker.shell
-        return await self.came_back(
-            await shell.world.invoke(call, permit=permit, now=shell.clock())
-        )
-
-
-class AskingModel(Asking):
-    """A question to a model: its worst case is set aside before it is sent."""
-
-    kind = EffectKind.MODEL
-    effect = EffectClass.IDEMPOTENT
-
-    def __init__(self, asker: Asker, ordinal: int, request: ModelRequest) -> None:
-        super().__init__(asker, ordinal)
-        self.question, self.name = request, request.model
-        asked = request.to_json()
-        asked.pop("tools")
-        self._digest = digest("model", asked)
-        self._asked = asked
-
-    def digest(self) -> str:
-        """Name the question: model, conversation and bounds, but not the tools on offer."""
-        return self._digest
-
-    def request(self) -> Json:
-        """Give the question, or what names it where it is long: it is in the channels then."""
-        if len(canonical(self._asked)) <= LARGEST_KEPT_QUESTION:
-            return self._asked
-        return {"model": self.name, "messages": len(self.question.messages), "digest": self._digest}
-
-    async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002
-        """Price it, write it down, send it."""
-        shell, tenant = self.asker.shell, self.asker.claimed.lease.tenant_id
-        try:
-            quote, credential = await shell.loop.in_thread(shell.world.quote, tenant, self.question)
-        except UnknownModel as error:
-            return await self.refused(
-                Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
-            )
-        self.version = quote.route.price.version
-        if (held := await self.claimed(quote.amounts)) is not None:
-            return held
-        timeout = min(quote.route.timeout, self.asker.time_left())
-        outcome = await shell.world.complete(
-            self.question, quote, credential, key=self.key, timeout=timeout
-        )
-        return await self.came_back(outcome)
-
-
 def _approval(row: Recorded) -> Approved | None:
     if row.approval not in {"approved", "not_happened", "happened"}:
         return None
     return Approved(digest=row.approval_digest, policy_version=row.approval_policy)
-
-
-def _decision(verdict: Verdict) -> JsonObject:
-    return {
-        "decision": verdict.decision,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "policy_version": verdict.policy_version,
-    }
 
 
 def outcome_to_json(outcome: Outcome) -> Json:

@@ -1,0 +1,10 @@
+"""One question of a task to the world, from the ledger or for real.
+
+`effect` is the life that all effects share; `tool` and `model` know how each is sent.
+"""
+
+from runs.asking.effect import Asker, Asking
+from runs.asking.model import AskingModel
+from runs.asking.tool import AskingTool
+
+__all__ = ["Asker", "Asking", "AskingModel", "AskingTool"]

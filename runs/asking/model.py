@@ -1,0 +1,61 @@
+"""Questions to models: the worst they can cost is set aside before they are sent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.core.messages import ModelRequest
+from gateway.errors import UnknownModel
+from policy.core.decide import EffectClass
+from policy.core.json import Json, canonical, digest
+from policy.core.outcomes import ErrorClass, Failed, Outcome
+from policy.enforce import Approved
+from runs.asking.effect import Asker, Asking
+from runs.core.effects import EffectKind
+from runs.core.results import Held
+
+LARGEST_KEPT_QUESTION: Final = 2000
+"""Bytes of a model's question that the ledger keeps whole; a longer one is in the channels."""
+
+
+class AskingModel(Asking):
+    """A question to a model: its worst case is set aside before it is sent."""
+
+    kind = EffectKind.MODEL
+    effect = EffectClass.IDEMPOTENT
+
+    def __init__(self, asker: Asker, ordinal: int, request: ModelRequest) -> None:
+        super().__init__(asker, ordinal)
+        self.question, self.name = request, request.model
+        asked = request.to_json()
+        asked.pop("tools")
+        self._digest = digest("model", asked)
+        self._asked = asked
+
+    def digest(self) -> str:
+        """Name the question: model, conversation and bounds, but not the tools on offer."""
+        return self._digest
+
+    def request(self) -> Json:
+        """Give the question, or what names it where it is long: it is in the channels then."""
+        if len(canonical(self._asked)) <= LARGEST_KEPT_QUESTION:
+            return self._asked
+        return {"model": self.name, "messages": len(self.question.messages), "digest": self._digest}
+
+    async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002
+        """Price it, write it down, send it."""
+        shell, tenant = self.asker.shell, self.asker.claimed.lease.tenant_id
+        try:
+            quote, credential = await shell.loop.in_thread(shell.world.quote, tenant, self.question)
+        except UnknownModel as error:
+            return await self.refused(
+                Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
+            )
+        self.version = quote.route.price.version
+        if (held := await self.claimed(quote.amounts)) is not None:
+            return held
+        timeout = min(quote.route.timeout, self.asker.time_left())
+        outcome = await shell.world.complete(
+            self.question, quote, credential, key=self.key, timeout=timeout
+        )
+        return await self.came_back(outcome)

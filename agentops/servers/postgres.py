@@ -41,6 +41,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
+    "autovacuum_naptime": "5s",  # a fresh database is planned badly until it is first analysed
 }
 FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}

@@ -195,7 +195,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(max_length=100)),
                 ('subject', models.CharField(max_length=300)),
                 ('detail', models.JSONField(default=dict)),
-                ('tenant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='policy.tenant')),
+                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='policy.tenant')),
             ],
             options={
                 'abstract': False,

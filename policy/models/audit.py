@@ -11,6 +11,15 @@ from policy.models.base import TenantRow
 class AuditEvent(TenantRow):
     """One fact. The database refuses to change or remove it."""
 
+    # Not checked again at every insert: row-level security has compared the tenant already,
+    # and the check would lock the tenant's row for each of thousands of records a second.
+    tenant = models.ForeignKey(
+        "policy.Tenant",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(db_default=Now())
     actor = models.CharField(max_length=200)

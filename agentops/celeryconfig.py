@@ -9,7 +9,7 @@ broker_url = settings.REDIS_URL
 broker_transport_options = {
     "global_keyprefix": f"{settings.REDIS_PREFIX}:",
     "ack_emulation": False,  # what a worker took is in its memory; the sweeper nudges again
-    "socket_timeout": 10,
+    "socket_timeout": 5,
     "socket_connect_timeout": 3,
     "retry_policy": {"max_retries": 0},
 }

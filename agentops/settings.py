@@ -75,7 +75,6 @@ LEASE_SECONDS = env.number("AGENTOPS_LEASE_SECONDS", 6, least=1)
 BURST_SUPER_STEPS = int(env.number("AGENTOPS_BURST_SUPER_STEPS", 20, least=1))
 BURST_SECONDS = env.number("AGENTOPS_BURST_SECONDS", 2, least=0)
 SWEEP_SECONDS = env.number("AGENTOPS_SWEEP_SECONDS", 0.5, least=0.05)
-MODEL_TIMEOUT_SECONDS = env.number("AGENTOPS_MODEL_TIMEOUT_SECONDS", 120, least=0.1)
 AGENT_PATHS = env.words("AGENTOPS_AGENTS", "agents,examples/agents" if DEBUG else "agents")
 
 # --- Django ---------------------------------------------------------------------------------

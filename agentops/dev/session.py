@@ -166,7 +166,7 @@ def record(made: Product, counts: Counts, seconds: float) -> Session:
         waiting=counts.waiting_for_person,
         servers=f"{made.servers.database_kind}, {made.servers.redis_kind}",
         data=shown(made.servers.data),
-        model=_model(made.environment),
+        model=_model(),
         seconds=seconds,
     )
     session.save(made.state)
@@ -190,7 +190,5 @@ def _start_all(supervisor: Supervisor, made: Processes, web_port: int, flower_po
         supervisor.start(process)
 
 
-def _model(environment: dict[str, str]) -> str:
-    if environment.get("OPENAI_API_KEY"):
-        return "OpenAI-compatible (OPENAI_API_KEY)"
-    return "scripted (no key needed)          real: export OPENAI_API_KEY=..."
+def _model() -> str:
+    return "scripted (no key needed)          real: manage.py model add --help"

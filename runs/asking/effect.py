@@ -9,6 +9,7 @@ in the ledger?  done, failed ─────────────▶ that out
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,7 +88,7 @@ class Asker:
         return (self.claimed.deadline - self.shell.clock()).total_seconds()
 
 
-class Asking:
+class Asking(ABC):
     """One question at one place. Subclasses know how tools and models are asked."""
 
     kind: EffectKind
@@ -101,17 +102,17 @@ class Asking:
         self.key = effect_key(asker.claimed.lease.run_id, self.place)
         self.recorded = asker.recorded(ordinal)
 
+    @abstractmethod
     def digest(self) -> str:
         """Name the question."""
-        raise NotImplementedError
 
+    @abstractmethod
     def request(self) -> Json:
         """Give what the ledger keeps of the question."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def judged(self, approved: Approved | None) -> Outcome | Held:
         """Ask policy, write down, send; `approved` is a person's leave."""
-        raise NotImplementedError
 
     async def outcome(self) -> Outcome | Held:
         """Give the recorded outcome, or ask for real.

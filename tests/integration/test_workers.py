@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.processes import eventually, is_alive
 
 pytestmark = pytest.mark.timeout(120)
 TTL = 30.0
+
+
+@pytest.fixture
+def host() -> str:
+    """A host of this test's own: leases of other tests lie in the same database."""
+    return f"host-{secrets.token_hex(4)}"
 
 
 @pytest.fixture
@@ -52,42 +59,42 @@ def test_workers_end_with_their_nursery_however_it_ends(supervisor: Supervisor) 
     assert eventually(lambda: not any(is_alive(pid) for pid in workers.values()), within=20)
 
 
-def test_what_a_dead_worker_held_is_free_at_once(room: Room) -> None:
+def test_what_a_dead_worker_held_is_free_at_once(room: Room, host: str) -> None:
     from runs.process import bury
 
     ground = room.ground
     run = ground.start("a")
-    held = ground.store.claim(ground.tenant, run, worker="host:1", ttl=TTL)
+    held = ground.store.claim(ground.tenant, run, worker=f"{host}:1", ttl=TTL)
     assert held is not None
-    assert ground.store.claim(ground.tenant, run, worker="host:2", ttl=TTL) is None
+    assert ground.store.claim(ground.tenant, run, worker=f"{host}:2", ttl=TTL) is None
 
-    assert bury("host:1") == 1
+    assert bury(f"{host}:1") == 1
 
-    again = ground.store.claim(ground.tenant, run, worker="host:2", ttl=TTL)
+    again = ground.store.claim(ground.tenant, run, worker=f"{host}:2", ttl=TTL)
     assert again is not None
     assert again.lease.token > held.lease.token
 
 
-def test_a_run_that_cost_a_worker_before_waits_a_little_longer(room: Room) -> None:
+def test_a_run_that_cost_a_worker_before_waits_a_little_longer(room: Room, host: str) -> None:
     from runs.process import bury
 
     ground = room.ground
     run = ground.start("a")
-    ground.store.claim(ground.tenant, run, worker="host:1", ttl=TTL)
-    bury("host:1")
-    assert ground.store.claim(ground.tenant, run, worker="host:2", ttl=TTL) is not None
+    ground.store.claim(ground.tenant, run, worker=f"{host}:1", ttl=TTL)
+    bury(f"{host}:1")
+    assert ground.store.claim(ground.tenant, run, worker=f"{host}:2", ttl=TTL) is not None
 
-    bury("host:2")
+    bury(f"{host}:2")
 
-    assert ground.store.claim(ground.tenant, run, worker="host:3", ttl=TTL) is None
+    assert ground.store.claim(ground.tenant, run, worker=f"{host}:3", ttl=TTL) is None
 
 
-def test_a_living_workers_leases_are_not_touched(room: Room) -> None:
+def test_a_living_workers_leases_are_not_touched(room: Room, host: str) -> None:
     from runs.process import bury
 
     ground = room.ground
     run = ground.start("a")
-    ground.store.claim(ground.tenant, run, worker="host:1", ttl=TTL)
+    ground.store.claim(ground.tenant, run, worker=f"{host}:1", ttl=TTL)
 
-    assert bury("host:11") == 0
-    assert ground.store.claim(ground.tenant, run, worker="host:2", ttl=TTL) is None
+    assert bury(f"{host}:11") == 0
+    assert ground.store.claim(ground.tenant, run, worker=f"{host}:2", ttl=TTL) is None

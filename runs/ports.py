@@ -52,6 +52,7 @@ class Claimed:
     kept: Mapping[str, TaskResult]
     ledger: Sequence[Recorded]
     crashes: int = 0
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -265,6 +265,7 @@ def _claimed(
         kept={name: results.from_json(raw) for name, raw in (found["kept"] or {}).items()},
         ledger=[_recorded(super_step, raw) for raw in found["ledger"] or ()],
         crashes=found.get("crashes", 0),
+        roles=tuple(found["roles"] or ()),
     )
 
 

@@ -86,7 +86,9 @@ class AskingTool(Asking):
             risk=spec.risk,
             agent=claimed.agent,
             granted=self.asker.program.grants(spec.name),
-            principal=Principal(id=claimed.principal_id, name=claimed.started_by),
+            principal=Principal(
+                id=claimed.principal_id, name=claimed.started_by, roles=claimed.roles
+            ),
         )
 
     async def _ask_a_person(self, why: Verdict) -> Held:

@@ -76,6 +76,7 @@ CREATE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql STABLE AS 
   SELECT jsonb_build_object(
     'agent_version', p_run.agent_version_id, 'agent', p_run.agent_name,
     'principal', p_run.principal_id, 'started_by', p_run.started_by,
+    'roles', (SELECT to_jsonb(roles) FROM policy_principal WHERE id = p_run.principal_id),
     'super_step', p_run.super_step, 'wakeups', p_run.wakeups, 'token', p_run.fencing_token,
     'deadline', extract(epoch FROM p_run.deadline_at),
     'now', extract(epoch FROM clock_timestamp()),

@@ -32,7 +32,7 @@ from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Send, Step
 from runs.core.reconcile import SUSPENDED_AS
 from runs.core.results import Broken, Finished, Held, TaskResult
-from runs.errors import LeaseLost, StoreAway
+from runs.errors import LeaseLost, RunsError, StoreAway
 from runs.ports import Claimed, Settled
 from runs.shell import Derailed, Shell, Stopped, Unwound
 
@@ -52,11 +52,21 @@ class Executed:
     stopped: ErrorClass | None = None
 
 
+class TooManyEffects(RunsError):  # noqa: N818
+    """A task asked for more than it may: it would replay all of it whenever it resumes."""
+
+    error_class = ErrorClass.HUMAN_REQUIRED
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"one task may ask for {most} effects (max_effects); use more nodes")
+
+
 @dataclass(slots=True, kw_only=True)
 class TaskRun:
     """One attempt at one task: the engine's side of a context."""
 
     asker: Asker
+    max_effects: int = 200
     asked: int = 0
     over: bool = False
     held: list[Held] = field(default_factory=list)
@@ -95,6 +105,8 @@ class TaskRun:
         return self.asker.shell.loop.run(work)
 
     def _ordinal(self) -> int:
+        if self.asked >= self.max_effects:
+            raise TooManyEffects(self.max_effects)
         self.asked += 1
         return self.asked - 1
 
@@ -148,7 +160,7 @@ def execute(
     """
     node = program.graph.nodes[task.node]
     asker = Asker(shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry)
-    run = TaskRun(asker=asker)
+    run = TaskRun(asker=asker, max_effects=node.max_effects)
     state = State(checkpoint.channels, lambda name: program.graph.channel(name).empty())
     setting = Setting(
         run_id=claimed.lease.run_id,

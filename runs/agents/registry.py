@@ -54,6 +54,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     budget: Limits | None = None,
     deadline: timedelta | None = None,
     retry: RetryPolicy | None = None,
+    max_effects: int = 200,
 ) -> Callable[[F], F]:
     """Make an agent of a function `(ctx, request) -> report`, plain or async.
 
@@ -75,7 +76,12 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
             return await function(ctx, takes.validate_python(ctx.state[INPUT]))
 
         runner = amain if inspect.iscoroutinefunction(function) else main
-        node = Node(name="main", run=_reporting(runner, gives), retry=retry or RetryPolicy())
+        node = Node(
+            name="main",
+            run=_reporting(runner, gives),
+            retry=retry or RetryPolicy(),
+            max_effects=max_effects,
+        )
         register(
             Program(
                 name=name,

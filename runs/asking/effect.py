@@ -171,6 +171,10 @@ class Asking(ABC):
             return await self.in_doubt("its worker died while it ran")
         return await self.judged(None if self.recorded is None else _approval(self.recorded))
 
+    def retry_policy(self) -> RetryPolicy:
+        """Say how often and how patiently a failed attempt is made again."""
+        return self.asker.retry
+
     async def in_doubt(self, why: str) -> Held:
         """Ask a person whether it happened; it is never sent again without an answer."""
         question = Question(
@@ -236,7 +240,7 @@ class Asking(ABC):
         )
         now = self.asker.shell.clock()
         decision = retry.decide(
-            self.asker.retry, attempt, now=now, deadline=self.asker.claimed.deadline
+            self.retry_policy(), attempt, now=now, deadline=self.asker.claimed.deadline
         )
         match decision:
             case retry.RetryAt(when=when):

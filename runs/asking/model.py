@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from gateway.core.messages import ModelRequest
@@ -13,6 +14,7 @@ from policy.enforce import Approved
 from runs.asking.effect import Asker, Asking
 from runs.core.effects import EffectKind
 from runs.core.results import Held
+from runs.core.retry import RetryPolicy
 
 LARGEST_KEPT_QUESTION: Final = 2000
 """Bytes of a model's question that the ledger keeps whole; a longer one is in the channels."""
@@ -35,6 +37,11 @@ class AskingModel(Asking):
     def digest(self) -> str:
         """Name the question: model, conversation and bounds, but not the tools on offer."""
         return self._digest
+
+    def retry_policy(self) -> RetryPolicy:
+        """As the node says; an answer that makes no sense is asked for again, too."""
+        also = self.asker.retry.also | {ErrorClass.VALIDATION_ERROR}
+        return replace(self.asker.retry, also=also)
 
     def request(self) -> Json:
         """Give the question, or what names it where it is long: it is in the channels then."""

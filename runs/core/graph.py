@@ -26,6 +26,7 @@ class Node:
 
     The node is eligible when another node names it in `then`, when a task asks for it
     by `Step.next`, or when a channel in `subscribes` was written in the super-step before.
+    `max_effects` bounds what one task of it may ask for, and so what a replay goes through.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Node:
     then: tuple[str, ...] = ()
     subscribes: frozenset[str] = frozenset()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    max_effects: int = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 
 from policy.core.money import Limits
+from policy.core.outcomes import ErrorClass, Failed
 from runs.agents import Channel, Context, Node, Program, Reducer, Send, Step, SyncContext, graph
 from runs.core.retry import RetryPolicy
 from runs.testing import Played, play
-from tests.unit.runs import desk  # noqa: F401 - declares the tools
+from tests.unit.runs import desk
 from tests.unit.runs.values import FOREIGN
 from tools.errors import ToolError
 
@@ -334,3 +335,29 @@ def test_a_once_tool_that_fails_in_doubt_is_put_to_a_person_and_not_repeated() -
 
     assert (reason, outcome.output) == ("outcome_unknown", "paid after all")
     assert len(outcome.calls) == 1
+
+
+def test_a_task_may_ask_for_no_more_than_its_node_declares() -> None:
+    async def note_on(ctx: Context) -> None:
+        for number in range(9):
+            await ctx.tool("desk.note", text=f"note {number}")
+
+    shape = graph(Node(name="main", run=note_on, max_effects=3), start="main")
+    played = play(of(note_on, graph=shape), {})
+
+    assert (played.state, played.error.split(":")[0]) == ("failed", "human_required")
+    assert len(played.effects) == 3
+
+
+def test_an_answer_that_makes_no_sense_is_asked_for_again_but_not_for_ever() -> None:
+    nonsense = Failed(error_class=ErrorClass.VALIDATION_ERROR, detail="neither text nor calls")
+
+    lines: Iterator[str | Failed] = iter([nonsense, "Done."])
+
+    mended = play(desk.a_desk(), "Pay order 7", model=lambda _messages, _tools: next(lines))
+    hopeless = play(desk.a_desk(), "Pay order 7", model=[nonsense] * 20)
+
+    assert mended.state == "succeeded", mended.error
+    assert mended.effects[0].attempts == 2
+    assert (hopeless.state, hopeless.error.split(":")[0]) == ("failed", "validation_error")
+    assert len(hopeless.effects) == 1

@@ -23,7 +23,7 @@ from policy.core.outcomes import ErrorClass
 from runs.agents.program import Program
 from runs.core.checkpoint import Checkpoint, TaskSpec, decode
 from runs.core.graph import Graph
-from runs.core.lifecycle import Reason, RunState
+from runs.core.lifecycle import FINAL, Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
 from runs.core.reconcile import Advance, Commit, Fail, Suspend, reconcile
 from runs.core.results import Broken, Finished, Held, TaskResult
@@ -131,8 +131,19 @@ class Engine:
             error_detail=why,
             events=[("run.parked", {"reason": Reason.VERSION, "detail": why})],
         )
-        self.shell.store.save(claimed.lease, save, ttl=self.shell.ttl)
-        return Advanced.SET_ASIDE
+        saved = self.save(claimed.lease, save)
+        return Advanced.ENDED if saved.state in FINAL else Advanced.SET_ASIDE
+
+    def save(self, lease: Lease, save: Save) -> Saved:
+        """Commit; a run that was cancelled meanwhile ends so, and what happened is kept."""
+        saved = self.shell.store.save(lease, save, ttl=self.shell.ttl)
+        if not saved.called_off:
+            return saved
+        end = _ending(
+            save.wakeups, RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request"
+        )
+        end = _with_effects(end, list(save.effects))
+        return self.shell.store.save(lease, end, ttl=self.shell.ttl)
 
     def _checkpoint(self, claimed: Claimed) -> Checkpoint:
         lease = claimed.lease
@@ -218,7 +229,7 @@ class _Carrying:
         effects = [effect for done in executed.values() for effect in done.effects]
         commit = reconcile(self.graph, self.checkpoint, results)
         save = self._save_of(commit, executed)
-        saved = self.shell.store.save(self.lease, _with_effects(save, effects), ttl=self.shell.ttl)
+        saved = self.engine.save(self.lease, _with_effects(save, effects))
         return self._after(commit, saved)
 
     def _save_of(self, commit: Commit, executed: Mapping[str, Executed]) -> Save:
@@ -270,6 +281,8 @@ class _Carrying:
         return RunState.QUEUED
 
     def _after(self, commit: Commit, saved: Saved) -> Advanced | None:
+        if saved.state in FINAL:
+            return Advanced.ENDED
         if saved.state is RunState.RUNNING:
             self._next(commit, saved)
             return None
@@ -279,7 +292,7 @@ class _Carrying:
             )
             self.engine.send([nudge])
             return Advanced.CHAINED
-        return Advanced.ENDED if not isinstance(commit, Suspend) else Advanced.SET_ASIDE
+        return Advanced.SET_ASIDE
 
     def _next(self, commit: Commit, saved: Saved) -> None:
         """Stand at the new checkpoint, with an empty ledger and nothing kept."""

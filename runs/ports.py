@@ -137,12 +137,17 @@ class Save:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What the store made of a save: the state reached, and whether anybody asked to cancel."""
+    """What the store made of a save: the state reached, and whether anybody asked to cancel.
+
+    `called_off` means that nothing was saved: the run was to succeed or to be set aside, but
+    somebody cancelled it meanwhile. Its holder saves that end instead.
+    """
 
     state: RunState
     wakeups: int
     cancel: bool
     sent: int | None
+    called_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,6 +157,7 @@ class PostgresStore:
             wakeups=found["wakeups"],
             cancel=found["cancel"],
             sent=found["sent"],
+            called_off=found["called_off"],
         )
 
     def renew(self, leases: Sequence[Lease], *, ttl: float) -> None:
@@ -274,6 +275,7 @@ def _recorded(super_step: int, raw: Mapping[str, Any]) -> Recorded:
         place=Place(super_step, raw["task"], raw["ordinal"]),
         digest=raw["digest"],
         state=EffectState(raw["state"]),
+        effect=raw["effect"],
         attempt=raw["attempt"],
         outcome=raw["outcome"],
         approval=raw["approval"] or "",

@@ -59,6 +59,7 @@ SELECT tenant_id, run_id, 'approval.expired', jsonb_build_object('approval', id)
 DUE_TIMERS = """
 SELECT tenant_id, id, 'timer.due', '{}'::jsonb FROM runs_run
 WHERE state IN ('waiting', 'interrupted', 'paused') AND due_at <= clock_timestamp()
+  AND reason NOT IN ('poison', 'version')
 ORDER BY due_at LIMIT %(batch)s
 """
 

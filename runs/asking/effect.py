@@ -167,7 +167,8 @@ class Asking(ABC):
         )
 
     async def _lost(self) -> Outcome | Held:
-        if self.effect is EffectClass.ONCE:
+        was_once = self.recorded is not None and self.recorded.effect == EffectClass.ONCE
+        if was_once or self.effect is EffectClass.ONCE:
             return await self.in_doubt("its worker died while it ran")
         return await self.judged(None if self.recorded is None else _approval(self.recorded))
 

@@ -57,6 +57,7 @@ class Recorded:
     place: Place
     digest: str
     state: EffectState
+    effect: str = ""
     attempt: int
     outcome: Json = None
     approval: str = ""

@@ -18,7 +18,7 @@ from policy.core.json import JsonObject
 from policy.core.money import Unit
 from policy.errors import InvalidRaise
 from policy.models import Budget, BudgetRaise
-from runs.core.lifecycle import FINAL, Reason, RunState
+from runs.core.lifecycle import FINAL
 from runs.errors import UnknownBudget
 from runs.models import Run
 from runs.nudging import wake
@@ -69,9 +69,11 @@ def raise_budget(
 def _wake_late_comers(tenant_id: UUID, budget_id: UUID, seen: set[UUID], news: JsonObject) -> None:
     """Wake runs that started, and were refused the money, while the limit was being raised."""
     with tenancy.scope(tenant_id):
-        late = Run.objects.filter(
-            budget_ids__contains=[budget_id], state=RunState.PAUSED, reason=Reason.BUDGET
-        ).exclude(id__in=seen)
+        late = (
+            Run.objects.filter(budget_ids__contains=[budget_id])
+            .exclude(state__in=FINAL)
+            .exclude(id__in=seen)
+        )
         for run_id in late.order_by("id").values_list("id", flat=True):
             wake(tenant_id, run_id, "budget.raised", news)
 

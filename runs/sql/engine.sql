@@ -62,7 +62,7 @@ BEGIN
     'kept', (SELECT jsonb_object_agg(task, result) FROM runs_task
       WHERE run_id = p_run AND super_step = p_super_step AND state = 'settled'),
     'ledger', (SELECT jsonb_agg(jsonb_build_object(
-        'task', e.task, 'ordinal', e.ordinal, 'digest', e.digest, 'state', e.state,
+        'task', e.task, 'ordinal', e.ordinal, 'effect', e.effect, 'digest', e.digest, 'state', e.state,
         'attempt', e.attempt, 'outcome', e.outcome,
         'approval', a.state, 'approval_digest', a.digest, 'approval_policy', a.policy_version,
         'approval_by', a.decided_by, 'approval_reason', a.decision_reason,
@@ -144,7 +144,7 @@ BEGIN
     PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(
       jsonb_build_array('run.started', jsonb_build_object('worker', p_worker))));
   END IF;
-  IF v_run.crashes >= p_crash_limit THEN
+  IF v_run.crashes >= p_crash_limit AND v_run.cancel_requested_at IS NULL THEN
     UPDATE runs_run SET state = 'interrupted', reason = 'poison', worker = NULL,
         lease_expires_at = NULL, event_seq = event_seq + 1
       WHERE id = p_run;
@@ -448,9 +448,16 @@ BEGIN
         THEN clock_timestamp() END
     WHERE id = p_run AND tenant_id = p_tenant AND state = 'running'
       AND fencing_token = p_token AND super_step = p_super_step AND open_tasks = 0
+      AND (cancel_requested_at IS NULL
+        OR p_state NOT IN ('succeeded', 'waiting', 'interrupted', 'paused'))
     RETURNING * INTO v_run;
   IF NOT FOUND THEN
-    RETURN NULL;
+    -- Called off meanwhile: whoever holds the run is told, and saves its end instead.
+    SELECT * INTO v_run FROM runs_run
+      WHERE id = p_run AND tenant_id = p_tenant AND state = 'running'
+        AND fencing_token = p_token AND super_step = p_super_step AND open_tasks = 0;
+    RETURN CASE WHEN FOUND THEN jsonb_build_object('called_off', true, 'state', v_run.state,
+      'wakeups', v_run.wakeups, 'sent', NULL, 'cancel', true) END;
   END IF;
   IF p_head IS NOT NULL THEN
     INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
@@ -479,7 +486,8 @@ BEGIN
       v_sent := runs_nudge(p_tenant, p_run, NULL, '');
     END IF;
   END IF;
-  RETURN jsonb_build_object('state', v_run.state, 'wakeups', v_run.wakeups, 'sent', v_sent,
+  RETURN jsonb_build_object('called_off', false, 'state', v_run.state,
+    'wakeups', v_run.wakeups, 'sent', v_sent,
     'cancel', v_run.cancel_requested_at IS NOT NULL);
 END $$;
 

@@ -143,6 +143,7 @@ def recorded(store: MemoryStore, run: RunRow) -> list[Recorded]:
             place=row.place,
             digest=row.digest,
             state=row.state,
+            effect=row.effect,
             attempt=row.attempt,
             outcome=stored(row.outcome),
             **_approval(store.approvals.get(row.approval_id)),

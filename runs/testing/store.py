@@ -68,7 +68,7 @@ class MemoryStore:
             self._hold(run, worker, ttl)
             if run.token == 1:
                 run.emit("run.started", {"worker": worker})
-            if run.crashes >= CRASH_LIMIT:
+            if run.crashes >= CRASH_LIMIT and not run.cancel:
                 self._poison(run)
                 return None
             return self._claimed(run, worker)
@@ -149,6 +149,10 @@ class MemoryStore:
         writes, output = stored(dict(save.writes)), stored(save.output)
         with self.lock:
             run = self._held(lease)
+            if run.cancel and (save.state in HELD_BACK or save.state is RunState.SUCCEEDED):
+                return Saved(
+                    state=run.state, wakeups=run.wakeups, cancel=True, sent=None, called_off=True
+                )
             news = run.wakeups != save.wakeups and save.state in HELD_BACK
             ledger.settle_all(self, run, save.effects)
             for task, result in save.kept.items():

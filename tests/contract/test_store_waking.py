@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from policy.core.outcomes import ErrorClass
-from runs.core.lifecycle import Reason, RunState
+from runs.core.lifecycle import HELD_BACK, Reason, RunState
 from runs.core.results import Held
 from runs.errors import IllegalMove
 from runs.ports import Save
@@ -174,6 +174,22 @@ def test_whoever_holds_a_run_is_told_to_cancel_it(ground: Ground) -> None:
     saved = ground.store.save(claimed.lease, a_save(claimed), ttl=LEASE)
 
     assert (saved.state, saved.cancel) == (RunState.RUNNING, True)
+
+
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.INTERRUPTED, RunState.PAUSED])
+def test_a_cancelled_run_neither_succeeds_nor_is_set_aside(ground: Ground, state: RunState) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    ground.cancel(run_id)
+
+    reason = Reason.APPROVAL if state in HELD_BACK else Reason.NONE
+    refused = replace(a_save(claimed), state=state, checkpoint=None, writes={}, reason=reason)
+    saved = ground.store.save(claimed.lease, refused, ttl=LEASE)
+
+    assert saved.called_off
+    assert ground.run(run_id).state == RunState.RUNNING
+    end = replace(refused, state=RunState.CANCELLED, reason=Reason.NONE)
+    assert ground.store.save(claimed.lease, end, ttl=LEASE).state is RunState.CANCELLED
 
 
 @pytest.mark.parametrize("is_waiting", [False, True])

@@ -4,9 +4,9 @@
 --   policy_settle    gives a reservation back and books what was really spent
 --
 -- Budgets are locked in the order of their ids, after the run (lock order: run, task,
--- approval, effect, budget, outbox).
+-- approval, effect, budget, join, outbox).
 
-CREATE FUNCTION policy_reserve(
+CREATE OR REPLACE FUNCTION policy_reserve(
   p_tenant uuid, p_budgets uuid[],
   p_cost numeric, p_tokens bigint, p_model_calls bigint, p_tool_calls bigint
 ) RETURNS text LANGUAGE plpgsql AS $$
@@ -44,13 +44,13 @@ END $$;
 
 -- What no longer fits under a limit, because the other side charged more than its worst
 -- case, is booked as overdraft: the limit stays true, and the excess stays visible.
-CREATE FUNCTION policy_booked(p_limit numeric, p_spent numeric, p_still_reserved numeric, p_new numeric)
+CREATE OR REPLACE FUNCTION policy_booked(p_limit numeric, p_spent numeric, p_still_reserved numeric, p_new numeric)
 RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN p_limit IS NULL THEN p_new
     ELSE least(p_new, greatest(p_limit - p_spent - p_still_reserved, 0)) END
 $$;
 
-CREATE FUNCTION policy_settle(
+CREATE OR REPLACE FUNCTION policy_settle(
   p_tenant uuid, p_budgets uuid[],
   p_reserved_cost numeric, p_reserved_tokens bigint,
   p_cost numeric, p_tokens bigint, p_model_calls bigint, p_tool_calls bigint

@@ -1,13 +1,8 @@
-"""The engine's statements as SQL functions, and the wall between tenants."""
-
-from pathlib import Path
+"""The wall between tenants, and room on the pages of rows that are rewritten often."""
 
 from django.db import migrations
 
-from policy.tenancy.migrating import functions
 from policy.tenancy.security import SecureTables
-
-SQL = Path(__file__).resolve().parent.parent / "sql"
 
 ROOM_FOR_UPDATES = "ALTER TABLE runs_run SET (fillfactor = 60)"
 
@@ -28,5 +23,4 @@ class Migration(migrations.Migration):
             append_only=["Checkpoint", "RunEvent"],
         ),
         migrations.RunSQL(ROOM_FOR_UPDATES, migrations.RunSQL.noop),
-        functions(SQL / "engine.sql"),
     ]

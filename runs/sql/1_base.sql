@@ -1,0 +1,53 @@
+-- What the engine's statements share: the tenant of a statement, time, events, audit, messages.
+--
+-- Every statement of the engine is one call of a function in this folder:
+--
+--   2_claims    who holds a run; what its holder needs to go on
+--   3_ledger    an effect written down before it is sent; what came of it
+--   4_endings   a run that ends, is stopped from the outside, or is called upon
+--   5_tasks     a super-step of several tasks, held one by one
+--   6_saves     everything that happened in a super-step, or nothing
+--
+-- `manage.py migrate` runs these files again each time, in the order of their names: a
+-- function is replaced; one whose parameters changed stands beside the old one, so that
+-- workers of the release before go on.
+--
+-- Every function that does not say that it crosses tenants sets the tenant for its own
+-- statement and is bound by row-level security. Every write names the fencing token; none
+-- matching means that the lease is lost. Time is the database's clock.
+--
+-- Lock order: run, task, approval, effect, budget, join, outbox.
+
+CREATE OR REPLACE FUNCTION runs_tenant(p_tenant uuid) RETURNS void LANGUAGE sql AS $$
+  SELECT set_config('agentops.tenant_id', p_tenant::text, true)
+$$;
+
+CREATE OR REPLACE FUNCTION runs_in(p_seconds float8) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
+  SELECT clock_timestamp() + make_interval(secs => p_seconds)
+$$;
+
+-- Append events [[type, data], ...] after p_seq and give the new last number.
+CREATE OR REPLACE FUNCTION runs_emit(p_tenant uuid, p_run uuid, p_seq bigint, p_events jsonb)
+RETURNS void LANGUAGE sql AS $$
+  INSERT INTO runs_runevent (tenant_id, run_id, seq, type, data)
+    SELECT p_tenant, p_run, p_seq + e.n, e.item ->> 0, e.item -> 1
+    FROM jsonb_array_elements(p_events) WITH ORDINALITY AS e (item, n)
+$$;
+
+CREATE OR REPLACE FUNCTION runs_audit(p_tenant uuid, p_actor text, p_action text, p_subject text, p_detail jsonb)
+RETURNS void LANGUAGE sql AS $$
+  INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+    VALUES (p_tenant, p_actor, p_action, p_subject, p_detail)
+$$;
+
+CREATE OR REPLACE FUNCTION runs_nudge(p_tenant uuid, p_run uuid, p_super_step int, p_task text)
+RETURNS bigint LANGUAGE sql AS $$
+  INSERT INTO runs_outboxmessage (tenant_id, run_id, super_step, task)
+    VALUES (p_tenant, p_run, p_super_step, p_task) RETURNING id
+$$;
+
+-- Remove messages that were sent. Crosses tenants and names nothing but its own numbers.
+CREATE OR REPLACE FUNCTION runs_sent(p_ids bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  DELETE FROM public.runs_outboxmessage WHERE id = ANY (p_ids)
+$$;

@@ -1,0 +1,152 @@
+-- Who holds a run: claimed under a higher token, renewed, freed; and what its holder needs.
+
+-- What a worker needs to go on: the checkpoint, its values, kept results, the ledger.
+CREATE OR REPLACE FUNCTION runs_load(p_tenant uuid, p_run uuid, p_super_step int)
+RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  v_head jsonb;
+  v_values jsonb;
+BEGIN
+  SELECT head INTO v_head FROM runs_checkpoint
+    WHERE run_id = p_run AND super_step = p_super_step;
+  SELECT jsonb_object_agg(w.key, c.writes -> w.key) INTO v_values
+    FROM jsonb_each_text(v_head -> 'written') AS w
+    JOIN runs_checkpoint AS c ON c.run_id = p_run AND c.super_step = w.value::int
+    WHERE v_head -> 'logs' IS NULL OR NOT v_head -> 'logs' ? w.key;
+  RETURN jsonb_build_object(
+    'head', v_head,
+    'values', coalesce(v_values, '{}'),
+    'kept', (SELECT jsonb_object_agg(task, result) FROM runs_task
+      WHERE run_id = p_run AND super_step = p_super_step AND state = 'settled'),
+    'ledger', (SELECT jsonb_agg(jsonb_build_object(
+        'task', e.task, 'ordinal', e.ordinal, 'effect', e.effect, 'digest', e.digest, 'state', e.state,
+        'attempt', e.attempt, 'outcome', e.outcome,
+        'approval', a.state, 'approval_digest', a.digest, 'approval_policy', a.policy_version,
+        'approval_by', a.decided_by, 'approval_reason', a.decision_reason,
+        'approval_result', a.result))
+      FROM runs_effect AS e LEFT JOIN policy_approval AS a ON a.id = e.approval_id
+      WHERE e.run_id = p_run AND e.super_step = p_super_step));
+END $$;
+
+-- A run's own facts, as the worker needs them.
+CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object(
+    'agent_version', p_run.agent_version_id, 'agent', p_run.agent_name,
+    'principal', p_run.principal_id, 'started_by', p_run.started_by,
+    'roles', (SELECT to_jsonb(roles) FROM policy_principal WHERE id = p_run.principal_id),
+    'super_step', p_run.super_step, 'wakeups', p_run.wakeups, 'token', p_run.fencing_token,
+    'deadline', extract(epoch FROM p_run.deadline_at),
+    'now', extract(epoch FROM clock_timestamp()),
+    'cancel', p_run.cancel_requested_at IS NOT NULL,
+    'policy', (SELECT policy_version_id FROM policy_tenant WHERE id = p_run.tenant_id))
+$$;
+
+-- A log channel as of a super-step, oldest item first.
+CREATE OR REPLACE FUNCTION runs_read_log(p_tenant uuid, p_run uuid, p_channel text, p_upto int)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  RETURN (SELECT coalesce(jsonb_agg(i.item ORDER BY c.super_step, i.n), '[]')
+    FROM runs_checkpoint AS c,
+      jsonb_array_elements(c.writes -> p_channel) WITH ORDINALITY AS i (item, n)
+    WHERE c.run_id = p_run AND c.super_step <= p_upto AND c.writes ? p_channel);
+END $$;
+
+CREATE OR REPLACE FUNCTION runs_claim(p_tenant uuid, p_run uuid, p_worker text, p_ttl float8, p_crash_limit int)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_run runs_run;
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  UPDATE runs_run SET
+      state = 'running', worker = p_worker, lease_expires_at = runs_in(p_ttl),
+      fencing_token = fencing_token + 1, due_at = NULL,
+      crashes = crashes + (state = 'running' AND lease_expires_at IS NOT NULL)::int,
+      started_at = coalesce(started_at, clock_timestamp()),
+      event_seq = event_seq + (fencing_token = 0)::int
+    WHERE id = p_run AND tenant_id = p_tenant AND (
+      state = 'queued' OR (state = 'running' AND open_tasks = 0
+        AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
+    RETURNING * INTO v_run;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  IF v_run.fencing_token = 1 THEN
+    PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(
+      jsonb_build_array('run.started', jsonb_build_object('worker', p_worker))));
+  END IF;
+  IF v_run.crashes >= p_crash_limit AND v_run.cancel_requested_at IS NULL THEN
+    UPDATE runs_run SET state = 'interrupted', reason = 'poison', worker = NULL,
+        lease_expires_at = NULL, event_seq = event_seq + 1
+      WHERE id = p_run;
+    PERFORM runs_emit(p_tenant, p_run, v_run.event_seq, jsonb_build_array(
+      jsonb_build_array('run.parked', jsonb_build_object('reason', 'poison', 'crashes', v_run.crashes))));
+    PERFORM runs_audit(p_tenant, 'system', 'run.parked', 'run/' || p_run,
+      jsonb_build_object('reason', 'poison', 'crashes', v_run.crashes));
+    RETURN NULL;
+  END IF;
+  RETURN runs_facts(v_run) || runs_load(p_tenant, p_run, v_run.super_step);
+END $$;
+
+-- Renew leases [[tenant, run, super_step, task, token], ...]; task '' is the run's own.
+-- Crosses tenants, so it runs with the owner's rights, matches whole triples and says
+-- nothing but which of them are lost or asked to cancel.
+CREATE OR REPLACE FUNCTION runs_renew(p_ttl float8, p_leases jsonb) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+  v_kept jsonb;
+BEGIN
+  WITH wanted AS (
+    SELECT (l ->> 0)::uuid AS tenant, (l ->> 1)::uuid AS run, (l ->> 2)::int AS step,
+      l ->> 3 AS task, (l ->> 4)::bigint AS token
+    FROM jsonb_array_elements(p_leases) AS l
+  ), runs AS (
+    UPDATE public.runs_run AS r SET lease_expires_at = public.runs_in(p_ttl) FROM (
+        SELECT r.id, w.token, w.tenant FROM wanted AS w
+        JOIN public.runs_run AS r ON r.id = w.run WHERE w.task = '' ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED
+      ) AS w
+      WHERE r.id = w.id AND r.tenant_id = w.tenant AND r.fencing_token = w.token
+        AND r.state = 'running' AND r.open_tasks = 0
+      RETURNING r.id
+  ), tasks AS (
+    UPDATE public.runs_task AS t SET lease_expires_at = public.runs_in(p_ttl) FROM wanted AS w
+      WHERE w.task <> '' AND t.run_id = w.run AND t.super_step = w.step AND t.task = w.task
+        AND t.tenant_id = w.tenant AND t.fencing_token = w.token AND t.state = 'running'
+      RETURNING t.run_id
+  )
+  SELECT jsonb_build_object('runs', (SELECT count(*) FROM runs), 'tasks', (SELECT count(*) FROM tasks))
+    INTO v_kept;
+  RETURN v_kept;
+END $$;
+
+-- A worker was seen to die: end its leases now instead of waiting for them, and nudge what
+-- it held (dated back, so that the relay sends it in its next round). What has cost a worker
+-- before waits a second longer each time, so that bad luck is not soon taken for poison.
+-- Crosses tenants.
+CREATE OR REPLACE FUNCTION runs_bury(p_worker text) RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+  v_runs int;
+  v_tasks int;
+BEGIN
+  WITH freed AS (
+    UPDATE public.runs_run
+      SET lease_expires_at = least(lease_expires_at, public.runs_in(crashes)), nudged_at = NULL
+      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      RETURNING tenant_id, id
+  ), nudged AS (
+    INSERT INTO public.runs_outboxmessage (tenant_id, run_id, task, created_at)
+      SELECT tenant_id, id, '', clock_timestamp() - interval '1 hour' FROM freed RETURNING 1
+  ) SELECT count(*) INTO v_runs FROM nudged;
+  WITH freed AS (
+    UPDATE public.runs_task
+      SET lease_expires_at = least(lease_expires_at, public.runs_in(crashes)), nudged_at = NULL
+      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      RETURNING tenant_id, run_id, super_step, task
+  ), nudged AS (
+    INSERT INTO public.runs_outboxmessage (tenant_id, run_id, super_step, task, created_at)
+      SELECT tenant_id, run_id, super_step, task, clock_timestamp() - interval '1 hour'
+      FROM freed RETURNING 1
+  ) SELECT count(*) INTO v_tasks FROM nudged;
+  RETURN v_runs + v_tasks;
+END $$;

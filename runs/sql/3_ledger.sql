@@ -1,0 +1,166 @@
+-- The effect ledger: written before an effect is sent, settled after, money with both.
+
+-- Record what came of effects, release and book their money; one event for each.
+CREATE OR REPLACE FUNCTION runs_settle(p_tenant uuid, p_run uuid, p_super_step int, p_budgets uuid[],
+  p_worker text, p_seq bigint, p_effects jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_item jsonb;
+  v_old runs_effect;
+  v_place text;
+  v_events jsonb := '[]';
+BEGIN
+  FOR v_item IN SELECT * FROM jsonb_array_elements(p_effects) LOOP
+    SELECT * INTO v_old FROM runs_effect
+      WHERE run_id = p_run AND super_step = p_super_step
+        AND task = v_item ->> 'task' AND ordinal = (v_item ->> 'ordinal')::int
+      FOR UPDATE;
+    UPDATE runs_effect SET
+        state = v_item ->> 'state',
+        outcome = v_item -> 'outcome',
+        error_class = coalesce(v_item ->> 'error_class', ''),
+        attempts = CASE WHEN v_item ? 'attempt_failed'
+          THEN attempts || jsonb_build_array(v_item -> 'attempt_failed') ELSE attempts END,
+        cost = cost + (v_item ->> 'cost')::numeric,
+        input_tokens = input_tokens + (v_item ->> 'input_tokens')::bigint,
+        output_tokens = output_tokens + (v_item ->> 'output_tokens')::bigint,
+        price_version = coalesce(v_item ->> 'price_version', price_version),
+        reserved_cost = 0, reserved_tokens = 0,
+        finished_at = CASE WHEN v_item ->> 'state' IN ('done', 'failed') THEN clock_timestamp() END
+      WHERE run_id = p_run AND super_step = p_super_step
+        AND task = v_old.task AND ordinal = v_old.ordinal;
+    IF v_old.state = 'claimed' THEN
+      PERFORM policy_settle(p_tenant, p_budgets, v_old.reserved_cost, v_old.reserved_tokens,
+        (v_item ->> 'cost')::numeric,
+        (v_item ->> 'input_tokens')::bigint + (v_item ->> 'output_tokens')::bigint,
+        (v_old.kind = 'model')::int, (v_old.kind = 'tool')::int);
+    END IF;
+    v_place := p_run || '/' || p_super_step || '/' || v_old.task || '/' || v_old.ordinal;
+    PERFORM runs_audit(p_tenant, p_worker, 'effect.' || (v_item ->> 'state'), 'effect/' || v_place,
+      jsonb_build_object('name', v_old.name, 'digest', v_old.digest,
+        'error_class', coalesce(v_item ->> 'error_class', ''), 'cost', v_item -> 'cost'));
+    v_events := v_events || jsonb_build_array(jsonb_build_array('effect.' || (v_item ->> 'state'),
+      jsonb_build_object('key', v_place, 'kind', v_old.kind, 'name', v_old.name,
+        'error_class', coalesce(v_item ->> 'error_class', ''))));
+  END LOOP;
+  PERFORM runs_emit(p_tenant, p_run, p_seq, v_events);
+END $$;
+
+-- Write an effect down before it is sent (or why it is not), and set its money aside.
+-- Gives: ok | lease_lost | cancelled | deadline | <unit that the budget lacks>
+CREATE OR REPLACE FUNCTION runs_put_effect(
+  p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
+  p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_run runs_run;
+  v_state text := p_effect ->> 'state';
+  v_reserve jsonb := coalesce(p_effect -> 'reserve', '{}');
+  v_old runs_effect;
+  v_lacking text;
+  v_approval uuid;
+  v_place text := p_run || '/' || p_super_step || '/' || p_task || '/' || p_ordinal;
+  v_events jsonb := '[]';
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  SELECT * INTO v_run FROM runs_run
+    WHERE id = p_run AND tenant_id = p_tenant AND state = 'running' AND super_step = p_super_step
+      AND (NOT p_lone OR (fencing_token = p_token AND open_tasks = 0))
+    FOR NO KEY UPDATE;
+  IF FOUND AND NOT p_lone THEN
+    PERFORM 1 FROM runs_task WHERE run_id = p_run AND super_step = p_super_step AND task = p_task
+      AND state = 'running' AND fencing_token = p_token FOR UPDATE;
+  END IF;
+  IF NOT FOUND THEN
+    RETURN 'lease_lost';
+  END IF;
+  IF jsonb_array_length(p_before) > 0 THEN
+    PERFORM runs_settle(p_tenant, p_run, p_super_step, v_run.budget_ids, p_worker,
+      v_run.event_seq, p_before);
+    v_run.event_seq := v_run.event_seq + jsonb_array_length(p_before);
+    UPDATE runs_run SET event_seq = v_run.event_seq WHERE id = p_run;
+  END IF;
+  IF v_state = 'claimed' AND v_run.cancel_requested_at IS NOT NULL THEN
+    RETURN 'cancelled';
+  END IF;
+  IF v_state = 'claimed' AND v_run.deadline_at <= clock_timestamp() THEN
+    RETURN 'deadline';
+  END IF;
+  SELECT * INTO v_old FROM runs_effect
+    WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal
+    FOR UPDATE;
+  IF v_old.state = 'claimed' THEN
+    -- The attempt before this one is lost: nobody will ever say what it cost, so it is
+    -- settled by its estimate, the amount that was set aside for it.
+    PERFORM policy_settle(p_tenant, v_run.budget_ids, v_old.reserved_cost, v_old.reserved_tokens,
+      v_old.reserved_cost, v_old.reserved_tokens,
+      (v_old.kind = 'model')::int, (v_old.kind = 'tool')::int);
+    UPDATE runs_effect SET cost = cost + reserved_cost, reserved_cost = 0, reserved_tokens = 0,
+        state = 'retrying', outcome = NULL,
+        attempts = attempts || jsonb_build_array(jsonb_build_object(
+          'attempt', attempt, 'error_class', 'outcome_unknown', 'detail', coalesce(p_effect ->> 'lost', 'its worker died'),
+          'cost', reserved_cost))
+      WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal;
+  END IF;
+  IF v_state = 'claimed' THEN
+    v_lacking := policy_reserve(p_tenant, v_run.budget_ids,
+      (v_reserve ->> 'cost')::numeric, (v_reserve ->> 'tokens')::bigint,
+      (v_reserve ->> 'model_calls')::bigint, (v_reserve ->> 'tool_calls')::bigint);
+    IF v_lacking IS NOT NULL THEN
+      RETURN v_lacking;
+    END IF;
+  END IF;
+  IF p_effect ? 'approval' THEN
+    v_approval := (p_effect -> 'approval' ->> 'id')::uuid;
+    INSERT INTO policy_approval (
+        id, tenant_id, kind, state, version, run_id, effect_key, agent, tool, tool_version,
+        arguments, digest, policy_version, rule, reason, created_at, expires_at,
+        decided_by, decision_reason)
+      SELECT v_approval, p_tenant, a.kind, 'open', 1, p_run, v_place, v_run.agent_name,
+        p_effect ->> 'name', p_effect ->> 'version', p_effect -> 'request', a.digest,
+        a.policy_version, a.rule, left(a.reason, 500), clock_timestamp(), runs_in(a.seconds), '', ''
+      FROM jsonb_to_record(p_effect -> 'approval')
+        AS a (kind text, digest text, policy_version text, rule text, reason text, seconds float8);
+    PERFORM runs_audit(p_tenant, p_worker, 'approval.requested', 'approval/' || v_approval,
+      jsonb_build_object('effect', v_place, 'digest', p_effect -> 'approval' -> 'digest'));
+    v_events := v_events || jsonb_build_array(jsonb_build_array('approval.requested',
+      jsonb_build_object('approval', v_approval, 'key', v_place, 'tool', p_effect -> 'name')));
+  END IF;
+  INSERT INTO runs_effect AS e (
+      tenant_id, run_id, super_step, task, ordinal, kind, name, version, effect, digest, request,
+      state, attempt, attempts, fencing_token, decision, approval_id, outcome, error_class,
+      reserved_cost, reserved_tokens, cost, input_tokens, output_tokens, price_version,
+      claimed_at, finished_at)
+    VALUES (
+      p_tenant, p_run, p_super_step, p_task, p_ordinal, p_effect ->> 'kind', p_effect ->> 'name',
+      coalesce(p_effect ->> 'version', ''), p_effect ->> 'effect', p_effect ->> 'digest',
+      p_effect -> 'request', v_state, (v_state = 'claimed')::int, '[]', p_token, coalesce(p_effect -> 'decision', '{}'),
+      v_approval, p_effect -> 'outcome', coalesce(p_effect ->> 'error_class', ''),
+      coalesce((v_reserve ->> 'cost')::numeric, 0), coalesce((v_reserve ->> 'tokens')::bigint, 0),
+      0, 0, 0, '',
+      CASE WHEN v_state = 'claimed' THEN clock_timestamp() END,
+      CASE WHEN v_state IN ('done', 'failed') THEN clock_timestamp() END)
+    ON CONFLICT (run_id, super_step, task, ordinal) DO UPDATE SET
+      state = excluded.state,
+      attempt = e.attempt + excluded.attempt,
+      version = excluded.version, effect = excluded.effect,
+      fencing_token = excluded.fencing_token,
+      decision = CASE WHEN excluded.decision = '{}' THEN e.decision ELSE excluded.decision END,
+      approval_id = coalesce(excluded.approval_id, e.approval_id),
+      outcome = excluded.outcome, error_class = excluded.error_class,
+      reserved_cost = excluded.reserved_cost, reserved_tokens = excluded.reserved_tokens,
+      claimed_at = coalesce(excluded.claimed_at, e.claimed_at), finished_at = excluded.finished_at;
+  PERFORM runs_audit(p_tenant, p_worker, 'effect.' || v_state, 'effect/' || v_place,
+    jsonb_build_object('name', p_effect -> 'name', 'digest', p_effect -> 'digest',
+      'decision', p_effect -> 'decision'));
+  IF v_state <> 'claimed' AND v_state <> 'held' THEN
+    v_events := v_events || jsonb_build_array(jsonb_build_array('effect.' || v_state,
+      jsonb_build_object('key', v_place, 'kind', p_effect -> 'kind', 'name', p_effect -> 'name',
+        'error_class', coalesce(p_effect ->> 'error_class', ''))));
+  END IF;
+  IF v_events <> '[]' THEN
+    PERFORM runs_emit(p_tenant, p_run, v_run.event_seq, v_events);
+    UPDATE runs_run SET event_seq = v_run.event_seq + jsonb_array_length(v_events) WHERE id = p_run;
+  END IF;
+  RETURN 'ok';
+END $$;

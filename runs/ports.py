@@ -101,12 +101,16 @@ class Settled:
 
 
 class Put(StrEnum):
-    """What became of a wish to write an effect down."""
+    """What became of a wish to write an effect down.
+
+    RESERVED: the money is there, but set aside for calls under way, which may give it back.
+    """
 
     OK = "ok"
     LEASE_LOST = "lease_lost"
     CANCELLED = "cancelled"
     DEADLINE = "deadline"
+    RESERVED = "reserved"
     COST = "cost"
     TOKENS = "tokens"
     MODEL_CALLS = "model_calls"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -67,6 +68,19 @@ def lacking(balance: Balance, wanted: Amounts) -> Unit | None:
         if limit is not None and asked and taken + asked > limit:
             return unit
     return None
+
+
+def lacks_only_for_now(balances: Iterable[Balance], wanted: Amounts) -> bool:
+    """Say whether `wanted` would fit everywhere if calls under way cost nothing.
+
+    A call under way is counted as a call whatever comes of it; only its money and tokens may
+    come back.
+    """
+    return all(lacking(_given_back(balance), wanted) is None for balance in balances)
+
+
+def _given_back(balance: Balance) -> Balance:
+    return replace(balance, reserved=replace(balance.reserved, cost=Decimal(0), tokens=0))
 
 
 def reserve(balance: Balance, wanted: Amounts) -> Balance | Unit:

@@ -1,6 +1,7 @@
 -- Money is set aside before it is spent: two functions, called inside the engine's own.
 --
---   policy_reserve   sets amounts aside in every budget named, or in none; says which unit lacks
+--   policy_reserve   sets amounts aside in every budget named, or in none; says which unit lacks,
+--                    or 'reserved' where all would fit if calls under way cost nothing
 --   policy_settle    gives a reservation back and books what was really spent
 --
 -- Budgets are locked in the order of their ids, after the run (lock order: run, task,
@@ -31,7 +32,15 @@ BEGIN
     WHERE tenant_id = p_tenant AND id = ANY (p_budgets)
     ORDER BY unit NULLS LAST LIMIT 1;
   IF v_lacking IS NOT NULL THEN
-    RETURN v_lacking;
+    PERFORM 1 FROM policy_budget
+      WHERE tenant_id = p_tenant AND id = ANY (p_budgets) AND (
+        cost_spent + p_cost > cost_limit AND p_cost > 0
+        OR tokens_spent + p_tokens > tokens_limit AND p_tokens > 0
+        OR model_calls_spent + model_calls_reserved + p_model_calls > model_calls_limit
+          AND p_model_calls > 0
+        OR tool_calls_spent + tool_calls_reserved + p_tool_calls > tool_calls_limit
+          AND p_tool_calls > 0);
+    RETURN CASE WHEN FOUND THEN v_lacking ELSE 'reserved' END;
   END IF;
   UPDATE policy_budget SET
       cost_reserved = cost_reserved + p_cost,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
 from policy.core.decide import EffectClass
@@ -32,6 +32,11 @@ from runs.shell import Shell, Stopped
 
 SECONDS_TO_FIND_OUT: Final = 7 * 24 * 3600.0
 """How long a person has to say whether a call happened."""
+
+
+SECONDS_FOR_MONEY: Final = 1.0
+LONGEST_FOR_MONEY: Final = 15.0
+"""Seconds between two looks for money that is only set aside: the first, and the longest."""
 
 
 class Nondeterminism(RunsError):  # noqa: N818
@@ -224,7 +229,14 @@ class Asking(ABC):
         answer = await self.asker.put(
             self._put(EffectState.CLAIMED, reserve=reserve, decision=decision or {})
         )
-        return None if answer is Put.OK else Held(reason=Reason.BUDGET)
+        if answer is Put.OK:
+            return None
+        return Held(reason=Reason.BUDGET, until=self._soon() if answer is Put.RESERVED else None)
+
+    def _soon(self) -> datetime:
+        """Give the moment to look again for money that others may give back, later each time."""
+        patience = min(SECONDS_FOR_MONEY + self.asker.claimed.wakeups, LONGEST_FOR_MONEY)
+        return self.asker.shell.clock() + timedelta(seconds=patience)
 
     async def came_back(self, outcome: Outcome) -> Outcome | Held:
         """Decide what a real outcome means: keep it, try again later, or ask a person."""

@@ -47,7 +47,7 @@ BEGIN
 END $$;
 
 -- Write an effect down before it is sent (or why it is not), and set its money aside.
--- Gives: ok | lease_lost | cancelled | deadline | <unit that the budget lacks>
+-- Gives: ok | lease_lost | cancelled | deadline | reserved | <unit that the budget lacks>
 CREATE OR REPLACE FUNCTION runs_put_effect(
   p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
   p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb

@@ -37,7 +37,8 @@ def put(
     if old is not None and old.state is EffectState.CLAIMED:
         _lost(store, run, old, wish.lost)
     if is_claim and (unit := reserve(store.budgets, run.budgets, wish.reserve)) is not None:
-        return Put(unit)
+        above = [store.budgets[name] for name in run.budgets]
+        return Put.RESERVED if money.lacks_only_for_now(above, wish.reserve) else Put(unit)
     row = run.effects.setdefault(wish.place, EffectRow.of(wish, lease.token))
     if wish.question is not None:
         row.approval_id = _ask(store, run, wish, wish.question)

@@ -261,6 +261,22 @@ def test_a_charge_beyond_the_worst_case_is_overdraft_and_the_limit_stays_true(
     assert balance.overdraft.cost == Decimal("0.15")
 
 
+def test_money_that_is_only_set_aside_is_told_from_money_that_is_gone(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(cost=Decimal("0.6")))
+    claimed = claim(ground, run_id)
+    first, second = a_model(), a_model(Place(0, "a", 1))
+
+    put(ground, claimed, first)
+    while_it_is_under_way = put(ground, claimed, second)
+    after_it_cost_little = put(ground, claimed, second, done(cost=Decimal("0.1")))
+    spent = done(Place(0, "a", 1), cost=Decimal("0.5"))
+    after_all_is_spent = put(ground, claimed, a_model(Place(0, "a", 2)), spent)
+
+    assert while_it_is_under_way is Put.RESERVED
+    assert after_it_cost_little is Put.OK
+    assert after_all_is_spent is Put.COST
+
+
 def test_raising_a_limit_lets_a_paused_run_go_on(ground: Ground) -> None:
     run_id = ground.start("a", limits=Limits(tool_calls=0))
     claimed = claim(ground, run_id)

@@ -248,6 +248,18 @@ def test_without_money_the_run_pauses_and_a_raise_repeats_nothing() -> None:
     assert len(outcome.calls) == 2
 
 
+def test_money_that_a_sibling_gives_back_needs_no_raise() -> None:
+    async def node(ctx: Context) -> dict[str, Any]:
+        both = (ctx.model(text, max_tokens=100) for text in ("one", "two"))
+        await asyncio.gather(*both)
+        return {"output": "both were asked"}
+
+    outcome = played(node, model=["an answer", "another"], budget=Limits(tokens=180))
+
+    assert ("run.paused", "budget") in [(kind, data.get("reason")) for kind, data in outcome.events]
+    assert outcome.output == "both were asked"
+
+
 def test_a_run_cancelled_while_it_waits_withdraws_its_question() -> None:
     outcome = played(pay, policy=APPROVE).cancel()
 

@@ -27,7 +27,7 @@ from policy.core.json import JsonObject, storable
 from policy.core.outcomes import ErrorClass, Outcome
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
-from runs.asking import Asker, Asking, AskingModel, AskingTool
+from runs.asking import Asker, Asking, AskingModel, AskingTimer, AskingTool
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Send, Step
 from runs.core.reconcile import SUSPENDED_AS
@@ -83,6 +83,10 @@ class TaskRun:
     async def model(self, request: ModelRequest) -> Outcome:
         """Ask a model, or find the recorded answer."""
         return await self._ask(AskingModel(self.asker, self._ordinal(), request))
+
+    async def sleep(self, seconds: float) -> Outcome:
+        """Wait, or find that the wait is over."""
+        return await self._ask(AskingTimer(self.asker, self._ordinal(), seconds))
 
     async def offers(self) -> tuple[ToolOffer, ...]:
         """List the tools granted to this agent, as a model is told of them."""

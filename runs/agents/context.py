@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from datetime import timedelta
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.core.messages import Message, ModelRequest, ToolOffer
 from policy.core.json import Json, JsonObject, copied
@@ -18,6 +19,8 @@ from runs.core.channels import Log
 from runs.errors import RunsError
 
 T = TypeVar("T")
+
+LONGEST_SLEEP: Final = 10 * 365 * 86400.0
 
 
 class ToolFailed(RunsError):  # noqa: N818
@@ -46,6 +49,12 @@ class ModelFailed(RunsError):  # noqa: N818
         return self.failure.error_class
 
 
+class InvalidSleep(RunsError):  # noqa: N818
+    """A sleep that no clock can keep."""
+
+    error_class = ErrorClass.VALIDATION_ERROR
+
+
 class Door(Protocol):
     """Where effects are asked for; the engine's side of a context."""
 
@@ -55,6 +64,10 @@ class Door(Protocol):
 
     async def model(self, request: ModelRequest) -> Outcome:
         """Ask a model, or find the recorded answer."""
+        ...
+
+    async def sleep(self, seconds: float) -> Outcome:
+        """Wait, or find that the wait is over."""
         ...
 
     async def offers(self) -> tuple[ToolOffer, ...]:
@@ -176,6 +189,14 @@ class Context(_Base):
             raise ModelFailed(request.model, outcome)
         return outcome.value
 
+    async def sleep(self, how_long: timedelta | float) -> None:
+        """Wait, in seconds or as a timedelta. No worker and no connection is held meanwhile.
+
+        Raises:
+            InvalidSleep: it is negative, not a number, or longer than ten years.
+        """
+        await self.door.sleep(_seconds(how_long))
+
     async def call(self, name: str, arguments: JsonObject) -> Outcome:
         """Call a tool and give the outcome as it is, failed or done."""
         return await self.door.tool(name, arguments)
@@ -211,11 +232,25 @@ class SyncContext(_Base):
             raise ModelFailed(request.model, outcome)
         return outcome.value
 
+    def sleep(self, how_long: timedelta | float) -> None:
+        """Wait; as `Context.sleep`."""
+        self.door.wait(self.door.sleep(_seconds(how_long)))
+
+
+def _seconds(how_long: timedelta | float) -> float:
+    seconds = how_long.total_seconds() if isinstance(how_long, timedelta) else float(how_long)
+    if not 0 <= seconds <= LONGEST_SLEEP:
+        raise InvalidSleep(
+            f"sleep from 0 seconds to {LONGEST_SLEEP:.0f} (ten years); got {seconds}"
+        )
+    return seconds
+
 
 __all__ = [
     "Context",
     "Done",
     "Door",
+    "InvalidSleep",
     "ModelFailed",
     "Setting",
     "State",

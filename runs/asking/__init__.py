@@ -1,10 +1,12 @@
 """One question of a task to the world, from the ledger or for real.
 
-`effect` is the life that all effects share; `tool` and `model` know how each is sent.
+`effect` is the life that all effects share; `tool` and `model` know how each is sent; `timer`
+waits.
 """
 
 from runs.asking.effect import Asker, Asking
 from runs.asking.model import AskingModel
+from runs.asking.timer import AskingTimer
 from runs.asking.tool import AskingTool
 
-__all__ = ["Asker", "Asking", "AskingModel", "AskingTool"]
+__all__ = ["Asker", "Asking", "AskingModel", "AskingTimer", "AskingTool"]

@@ -13,6 +13,7 @@ class EffectKind(StrEnum):
 
     MODEL = "model"
     TOOL = "tool"
+    TIMER = "timer"
 
 
 class EffectState(StrEnum):

@@ -179,6 +179,8 @@ def execute(
     result: TaskResult
     try:
         result = _result(_run_node(run, node.run, setting))
+    except StoreAway:
+        raise
     except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code
         result = _broken(error)
     except BaseException:

@@ -1,0 +1,72 @@
+"""What counts as the same end, and what the outside must have seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentops.proving.compare import Outside, differences, outside
+
+
+def end(run: str, **changed: Any) -> dict[str, Any]:
+    whole = {
+        "state": "succeeded",
+        "output": 1,
+        "error_class": "",
+        "super_step": 1,
+        "checkpoints": [
+            {"super_step": 0, "token": 0, "writes": {}},
+            {"super_step": 1, "token": 1, "writes": {"output": 1}},
+        ],
+        "effects": [{"key": f"{run}/0/main/0", "kind": "tool", "class": "once", "state": "done"}],
+        "events_whole": True,
+        "money_adds_up": True,
+        "nothing_reserved": True,
+    }
+    return {**whole, **changed}
+
+
+def seen(*keys: str, happened: int = 1) -> list[dict[str, Any]]:
+    return [{"key": key, "happened": happened} for key in keys]
+
+
+def test_ids_and_tokens_make_no_difference() -> None:
+    later = [{**row, "token": row["token"] + 5} for row in end("a")["checkpoints"]]
+
+    assert differences(end("b", checkpoints=later), end("a")) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"state": "failed"},
+        {"output": 2},
+        {"effects": []},
+        {"money_adds_up": False},
+        {"events_whole": False},
+        {"nothing_reserved": False},
+    ],
+)
+def test_another_end_is_named(changed: dict[str, Any]) -> None:
+    assert differences(end("b", **changed), end("a")) == list(changed)
+
+
+def test_a_gap_and_a_token_that_falls_are_named() -> None:
+    rows = [
+        {"super_step": 0, "token": 3, "writes": {}},
+        {"super_step": 2, "token": 1, "writes": {}},
+    ]
+
+    found = differences(end("b", checkpoints=rows), end("a", checkpoints=rows))
+
+    assert found == ["checkpoints are not contiguous", "tokens fall"]
+
+
+def test_an_effect_that_happened_twice_or_never_is_counted() -> None:
+    key = "b/0/main/0"
+
+    assert outside(end("b"), seen(key)) == Outside(duplicated=0, missing=0)
+    assert outside(end("b"), seen(key, key)) == Outside(duplicated=1, missing=0)
+    assert outside(end("b"), seen(key, happened=0)) == Outside(duplicated=0, missing=1)
+    assert outside(end("b"), seen(key, "b/0/main/1")) == Outside(duplicated=1, missing=0)

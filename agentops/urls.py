@@ -20,6 +20,7 @@ API: list[URLPattern | URLResolver] = [
     path("runs", runs.RunList.as_view()),
     path("runs/<uuid:run_id>", runs.RunDetail.as_view()),
     path("runs/<uuid:run_id>/cancel", runs.RunCancel.as_view()),
+    path("runs/<uuid:run_id>/resume", runs.RunResume.as_view()),
     path("runs/<uuid:run_id>/steps", history.RunSteps.as_view()),
     path("runs/<uuid:run_id>/events", history.RunEvents.as_view()),
     path("runs/<uuid:run_id>/effects", history.RunEffects.as_view()),

@@ -1,4 +1,4 @@
-"""Runs over HTTP: start, list, get, cancel."""
+"""Runs over HTTP: start, list, get, cancel, resume."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from runs.api.fields import (
     StartRequest,
 )
 from runs.operations.cancel import cancel_run
+from runs.operations.resume import resume_run
 from runs.operations.start import StartRun, start_run
 
 METADATA: Final = "metadata."
@@ -155,6 +156,29 @@ class RunCancel(ApiView):
             return Answer(202, _run_body(run_id))
 
         return answer_once(request, "runs.cancel", act, now=now).response()
+
+
+class RunResume(ApiView):
+    """Letting a parked run go on."""
+
+    @extend_schema(
+        operation_id="runs_resume",
+        summary="Let a parked run go on",
+        parameters=[pages.IDEMPOTENCY_KEY],
+        request=ReasonRequest,
+        responses={202: RunDetailSerializer},
+    )
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Let a run go on that was parked as poison or for its version, after it was mended."""
+        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
+        asked = body_of(request, ReasonRequest) if request.data else {"reason": ""}
+        now = timezone.now()
+
+        def act() -> Answer:
+            resume_run(run_id, by=actor, reason=asked["reason"], now=now)
+            return Answer(202, _run_body(run_id))
+
+        return answer_once(request, "runs.resume", act, now=now).response()
 
 
 def _run_body(run_id: UUID) -> dict[str, Any]:

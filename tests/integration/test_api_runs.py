@@ -133,6 +133,19 @@ def test_a_cancelled_run_stays_cancelled(api: Api) -> None:
     assert second.json()["code"] == "illegal_move"
 
 
+def test_a_parked_run_goes_on_once_and_no_other_does(api: Api, tenant: UUID) -> None:
+    run = a_run(api)
+    path = f"/api/v1/runs/{run['id']}/resume"
+    with tenancy.scope(tenant):
+        Run.objects.filter(pk=run["id"]).update(state="interrupted", reason="poison", crashes=5)
+
+    first = api.post(path, {"reason": "mended"})
+    second = api.post(path, {"reason": "again"})
+
+    assert (first.status_code, first.json()["state"], first.json()["crashes"]) == (202, "queued", 0)
+    assert (second.status_code, second.json()["code"]) == (409, "illegal_move")
+
+
 def test_a_viewer_may_look_but_not_start_or_cancel(api: Api, tenant: UUID) -> None:
     viewer = Api(tenant, "viewer")
     run = a_run(api)
@@ -141,6 +154,7 @@ def test_a_viewer_may_look_but_not_start_or_cancel(api: Api, tenant: UUID) -> No
     for path, body in (
         ("/api/v1/runs", {"agent": "helper", "input": 1}),
         (f"/api/v1/runs/{run['id']}/cancel", {}),
+        (f"/api/v1/runs/{run['id']}/resume", {}),
     ):
         answer = viewer.post(path, body)
         assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")

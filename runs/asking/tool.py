@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from datetime import timedelta
+from typing import Final, assert_never
 
 from policy.core.decide import CallRequest, EffectClass, Principal, Verdict
 from policy.core.json import Json, JsonObject, digest
@@ -16,6 +17,13 @@ from runs.core.results import Held
 from runs.ports import Question
 from tools.core.spec import ToolCall, ToolSpec
 from tools.errors import UnknownTool
+
+STOPPED_BEFORE_SENDING: Final = Failed(
+    error_class=ErrorClass.TRANSIENT_DEPENDENCY,
+    detail="not sent: this worker stood still for longer than its lease",
+)
+"""A worker that was stopped between writing down and sending may be a zombie by now, and its
+permit is old: it leaves the call to whoever holds the task, which may be itself."""
 
 
 class AskingTool(Asking):
@@ -107,6 +115,7 @@ class AskingTool(Asking):
         return Held(reason=Reason.APPROVAL)
 
     async def _send(self, spec: ToolSpec, permit: Permit) -> Outcome | Held:
+        shell, began = self.asker.shell, self.asker.shell.clock()
         held = await self.claimed(Amounts(tool_calls=1), _decision(permit.verdict))
         if held is not None:
             return held
@@ -118,10 +127,10 @@ class AskingTool(Asking):
             tenant_id=self.asker.claimed.lease.tenant_id,
             timeout=min(spec.timeout, self.asker.time_left()),
         )
-        shell = self.asker.shell
-        return await self.came_back(
-            await shell.world.invoke(call, permit=permit, now=shell.clock())
-        )
+        now = shell.clock()
+        if now - began >= timedelta(seconds=shell.ttl):
+            return await self.came_back(STOPPED_BEFORE_SENDING)
+        return await self.came_back(await shell.world.invoke(call, permit=permit, now=now))
 
 
 def _decision(verdict: Verdict) -> JsonObject:

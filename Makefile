@@ -12,7 +12,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --n
 	--no-annotate --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo play bench test test/unit test/integration fmt lint types arch \
+.PHONY: help setup setup-dev up demo play bench crashsweep prove test test/unit test/integration fmt lint types arch \
 	migrations requirements clean
 
 help: ## print these targets
@@ -36,6 +36,12 @@ play: setup ## prove it on a workload: make play WORKLOAD=file.json ARGS="--task
 bench: setup-dev ## measure steps per second, beside LangGraph
 	@$(PYTHON) scripts/make_env.py .venv-bench requirements-bench.txt
 	@$(PY) manage.py bench $(ARGS)
+
+crashsweep: setup ## kill a process at every fault point in turn: make crashsweep ARGS="--every 5"
+	@$(PY) manage.py crashsweep $(ARGS)
+
+prove: setup ## everything that proves the guarantees, at length
+	@$(PY) manage.py crashsweep
 
 test: setup-dev lint arch types migrations ## everything CI runs
 	@$(PY) -m pytest -n auto $(ARGS)

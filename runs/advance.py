@@ -20,6 +20,7 @@ from typing import Any, assert_never
 import structlog
 
 from policy.core.outcomes import ErrorClass
+from runs import faults
 from runs.agents.program import Program
 from runs.core.checkpoint import Checkpoint, TaskSpec, decode
 from runs.core.graph import Graph
@@ -78,8 +79,10 @@ class Engine:
         store, shell = self.shell.store, self.shell
         try:
             if nudge.task:
+                faults.point("claim_task.before")
                 claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
                 return Advanced.HELD_ELSEWHERE if claimed is None else self._task(claimed)
+            faults.point("claim.before")
             claimed = store.claim(nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl)
             return Advanced.HELD_ELSEWHERE if claimed is None else self._run(_awake(claimed))
         except LeaseLost as lost:
@@ -91,11 +94,14 @@ class Engine:
 
     def _task(self, claimed: Claimed) -> Advanced:
         """Run one fanned-out task, and go on with the run if it was the last."""
+        faults.point("claim_task.after")
         with self.keeper.keeping(claimed.lease):
             executed = self._execute_task(claimed)
+            faults.point("finish_task.before")
             whole = self.shell.store.finish_task(
                 claimed.lease, executed.result, executed.effects, ttl=self.shell.ttl
             )
+        faults.point("finish_task.after")
         return Advanced.KEPT if whole is None else self._run(whole)
 
     def _execute_task(self, claimed: Claimed) -> Executed:
@@ -112,6 +118,7 @@ class Engine:
         return execute(self.shell, claimed, program, checkpoint, task)
 
     def _run(self, claimed: Claimed) -> Advanced:
+        faults.point("claim.after")
         try:
             program = self.shell.world.program(claimed)
             checkpoint = self._checkpoint(claimed)
@@ -136,7 +143,9 @@ class Engine:
 
     def save(self, lease: Lease, save: Save) -> Saved:
         """Commit; a run that was cancelled meanwhile ends so, and what happened is kept."""
+        faults.point("save.before")
         saved = self.shell.store.save(lease, save, ttl=self.shell.ttl)
+        faults.point("save.after")
         if not saved.called_off:
             return saved
         end = _ending(
@@ -195,8 +204,11 @@ class _Carrying:
             case Execute(tasks=(only,)):
                 return self._execute(only)
             case Execute(tasks=tasks):
+                faults.point("fan_out.before")
                 nudges = self.shell.store.fan_out(self.lease, [task.id for task in tasks])
+                faults.point("fan_out.after")
                 self.engine.send(nudges)
+                faults.point("fan_out.sent")
                 return Advanced.FANNED_OUT
             case never:
                 assert_never(never)
@@ -291,6 +303,7 @@ class _Carrying:
                 tenant_id=self.lease.tenant_id, run_id=self.lease.run_id, outbox_id=saved.sent
             )
             self.engine.send([nudge])
+            faults.point("chain.sent")
             return Advanced.CHAINED
         return Advanced.SET_ASIDE
 

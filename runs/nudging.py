@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from policy.core.json import JsonObject, canonical
-from runs import outbox
+from runs import faults, outbox
 from runs.ports import Nudge
 
 
@@ -32,8 +32,12 @@ def wake(tenant_id: UUID, run_id: UUID, event: str, data: JsonObject) -> None:
 def _after_commit(tenant_id: UUID, run_id: UUID, outbox_id: int) -> None:
     message = Nudge(tenant_id=str(tenant_id), run_id=str(run_id), outbox_id=outbox_id)
 
+    faults.point("nudge.before")
+
     def leave() -> None:
+        faults.point("nudge.committed")
         if outbox.send([message]):
+            faults.point("nudge.sent")
             with connection.cursor() as cursor:
                 cursor.execute("SELECT runs_sent(%s)", [[outbox_id]])
 

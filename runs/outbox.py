@@ -16,6 +16,7 @@ import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError
 
+from runs import faults
 from runs.ports import Nudge
 
 log = structlog.get_logger()
@@ -30,8 +31,10 @@ def send(nudges: Iterable[Nudge]) -> list[Nudge]:
     left: list[Nudge] = []
     for nudge in nudges:
         try:
+            faults.point("send.before")
             with broker.calling():
                 _publish(nudge)
+            faults.point("send.after")
         except (OperationalError, OSError, pybreaker.CircuitBreakerError) as error:
             log.warning("outbox.broker_away", error_type=type(error).__name__)
             return left

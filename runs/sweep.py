@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from policy.core.outcomes import ErrorClass
+from runs import faults
 from runs.core.lifecycle import RunState
 from runs.ports import Nudge
 
@@ -147,6 +148,9 @@ class Sweeper:
                 connection.execute(
                     "SELECT runs_wake(%s, %s, %s, %s)", [tenant_id, run_id, event, Jsonb(data)]
                 )
+                faults.point("wake.before")
+        if rows:
+            faults.point("wake.after")
         return len(rows)
 
     def _expire(self) -> int:
@@ -165,6 +169,8 @@ class Sweeper:
         with self.pool.connection() as connection, connection.transaction() as transaction:
             rows = connection.execute(RELAY, limits).fetchall()
             sent = len(self.send(_nudges(rows)))
+            if rows:
+                faults.point("relay.sent")
             if sent < len(rows):
                 raise psycopg.Rollback(transaction)
         return sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from runs import faults
 from runs.outbox import ADVANCE
 from runs.ports import Nudge
 from runs.process import engine
@@ -15,4 +16,6 @@ def advance_run(
 ) -> str:
     """Nudge a run forward. Losing, doubling or delaying this message is harmless."""
     nudge = Nudge(tenant_id=tenant_id, run_id=run_id, super_step=super_step, task=task)
-    return engine().advance(nudge)
+    advanced = engine().advance(nudge)
+    faults.point("nudge.done")
+    return advanced

@@ -20,6 +20,7 @@ from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
 from policy.enforce import Approved
+from runs import faults
 from runs.agents.program import Program
 from runs.core import retry
 from runs.core.effects import SETTLED, EffectKind, EffectState, Place, Recorded, effect_key
@@ -75,9 +76,11 @@ class Asker:
             Stopped: the run was cancelled or is past its deadline.
         """
         before, self.settled[:] = list(self.settled), []
+        faults.point("put_effect.before")
         answer = await self.shell.loop.in_thread(
             self.shell.store.put_effect, self.claimed.lease, put, before
         )
+        faults.point("put_effect.after")
         if answer is Put.LEASE_LOST:
             raise LeaseLost(self.claimed.lease.run_id, self.claimed.lease.token)
         if answer is Put.CANCELLED:
@@ -230,6 +233,7 @@ class Asking(ABC):
             self._put(EffectState.CLAIMED, reserve=reserve, decision=decision or {})
         )
         if answer is Put.OK:
+            faults.point("call.before")
             return None
         return Held(reason=Reason.BUDGET, until=self._soon() if answer is Put.RESERVED else None)
 
@@ -240,6 +244,7 @@ class Asking(ABC):
 
     async def came_back(self, outcome: Outcome) -> Outcome | Held:
         """Decide what a real outcome means: keep it, try again later, or ask a person."""
+        faults.point("call.after")
         if isinstance(outcome, Done):
             return self._settle(outcome)
         if outcome.in_doubt and self.effect is EffectClass.ONCE:

@@ -176,6 +176,13 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     runs.UnknownRun: NOT_FOUND,
     runs.UnknownApproval: NOT_FOUND,
     runs.UnknownBudget: NOT_FOUND,
+    runs.UnknownCheckpoint: NOT_FOUND,
+    runs.StandingEffects: Kind(
+        409,
+        "irreversible",
+        "What was done since then stays done",
+        "Look at GET /runs/{id}/irreversible; to go back all the same, send accept_irreversible.",
+    ),
     runs.IllegalMove: Kind(
         409,
         "illegal_move",

@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from agentops import frame, health, problems, signin
 from policy.console import keys
-from runs.api import governed, history, runs
+from runs.api import governed, history, runs, travel
 from runs.console import approvals, budgets
 from runs.console import runs as run_pages
 
@@ -21,10 +21,15 @@ API: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>", runs.RunDetail.as_view()),
     path("runs/<uuid:run_id>/cancel", runs.RunCancel.as_view()),
     path("runs/<uuid:run_id>/resume", runs.RunResume.as_view()),
+    path("runs/<uuid:run_id>/rewind", travel.RunRewind.as_view()),
+    path("runs/<uuid:run_id>/fork", travel.RunFork.as_view()),
+    path("runs/<uuid:run_id>/state", travel.RunState.as_view()),
+    path("runs/<uuid:run_id>/irreversible", travel.RunIrreversible.as_view()),
     path("runs/<uuid:run_id>/steps", history.RunSteps.as_view()),
     path("runs/<uuid:run_id>/events", history.RunEvents.as_view()),
     path("runs/<uuid:run_id>/effects", history.RunEffects.as_view()),
     path("runs/<uuid:run_id>/checkpoints", history.RunCheckpoints.as_view()),
+    path("runs/<uuid:run_id>/checkpoints/diff", travel.RunDiff.as_view()),
     path("approvals", governed.ApprovalList.as_view()),
     path("approvals/<uuid:approval_id>", governed.ApprovalDetail.as_view()),
     path("approvals/<uuid:approval_id>/decide", governed.ApprovalDecide.as_view()),

@@ -53,6 +53,20 @@ class UnknownBudget(RunsError):  # noqa: N818
     """This tenant has no such budget."""
 
 
+class UnknownCheckpoint(RunsError):  # noqa: N818
+    """The run has no checkpoint of this number."""
+
+
+class StandingEffects(RunsError):  # noqa: N818
+    """Going back would leave effects standing, and nobody said that they may; nothing changed."""
+
+    def __init__(self, effects: Sequence[str]) -> None:
+        super().__init__(
+            f"{len(effects)} effects since then stay done or are in doubt: {', '.join(effects)}"
+        )
+        self.effects = list(effects)
+
+
 class IllegalMove(RunsError):  # noqa: N818
     """The run's state does not allow this; nothing was changed."""
 

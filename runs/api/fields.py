@@ -189,6 +189,8 @@ class RunDetailSerializer(RunSerializer):
     budgets = BudgetSerializer(many=True)
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
     crashes = serializers.IntegerField()
+    origin_run_id = serializers.UUIDField(allow_null=True)
+    origin_super_step = serializers.IntegerField(allow_null=True)
 
     @extend_schema_field(ERROR)
     def get_error(self, view: Any) -> dict[str, str] | None:

@@ -27,29 +27,40 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Channels, when each was last written, and the tasks that come next."""
+    """Channels, when each was last written, and the tasks that come next.
 
-    VERSION: ClassVar[int] = 1
+    `skipped` are the checkpoints that a rewind left behind, as ranges with both ends: what
+    they appended to logs is no part of this state.
+    """
+
+    VERSION: ClassVar[int] = 2
     super_step: int
     channels: Mapping[str, Any]
     written: Mapping[str, int]
     tasks: tuple[TaskSpec, ...]
+    skipped: tuple[tuple[int, int], ...] = ()
 
 
 def encode(checkpoint: Checkpoint) -> JsonObject:
-    """Give the head: everything but the values."""
+    """Give the head: everything but the values.
+
+    In the oldest version that can say it, so that a worker of the release before goes on
+    with every run that was not rewound.
+    """
     head: dict[str, Any] = {
-        "v": Checkpoint.VERSION,
+        "v": Checkpoint.VERSION if checkpoint.skipped else 1,
         "written": dict(checkpoint.written),
         "tasks": [[task.id, task.node, task.arg] for task in checkpoint.tasks],
     }
     logs = {n: len(v) for n, v in checkpoint.channels.items() if isinstance(v, Log)}
     if logs:
         head["logs"] = logs
+    if checkpoint.skipped:
+        head["skipped"] = [list(ends) for ends in checkpoint.skipped]
     return head
 
 
-UPGRADES: Mapping[int, Callable[[JsonObject], JsonObject]] = {}
+UPGRADES: Mapping[int, Callable[[JsonObject], JsonObject]] = {1: lambda raw: {**raw, "v": 2}}
 """How to read the head of version n as one of version n + 1."""
 
 
@@ -90,4 +101,5 @@ def decode(
         channels={**values, **logs},
         written=head["written"],
         tasks=tuple(TaskSpec(id=i, node=node, arg=arg) for i, node, arg in head["tasks"]),
+        skipped=tuple((first, last) for first, last in head.get("skipped", ())),
     )

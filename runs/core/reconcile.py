@@ -6,7 +6,7 @@ Results are merged in the order of the tasks, whatever the order they finished i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -104,8 +104,8 @@ def _advance(
         changed[name] = _stored(channels[name], writes)
     tasks = _next_tasks(graph, finished, changed)
     return Advance(
-        checkpoint=Checkpoint(
-            super_step=super_step, channels=channels, written=written, tasks=tasks
+        checkpoint=replace(
+            checkpoint, super_step=super_step, channels=channels, written=written, tasks=tasks
         ),
         writes=changed,
         ended=not tasks,

@@ -44,6 +44,8 @@ class Run(TenantRow):
     cancel_requested_at = models.DateTimeField(null=True)
     budget_ids = ArrayField(models.UUIDField(), default=list)
     metadata = models.JSONField(default=dict)
+    origin_run_id = models.UUIDField(null=True)
+    origin_super_step = models.IntegerField(null=True)
     output = models.JSONField(null=True)
     error_class = models.CharField(max_length=30, blank=True, default="")
     error_detail = models.TextField(blank=True, default="")

@@ -17,9 +17,11 @@ from policy.errors import NoTenantScope
 from policy.models import Budget, BudgetScope
 from runs.agents.program import Program
 from runs.agents.versions import resolve
+from runs.core.checkpoint import Checkpoint as CoreCheckpoint
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
 from runs.core.plan import first_checkpoint
+from runs.core.travel import plain
 from runs.errors import InvalidInput
 from runs.models import AgentVersion, Checkpoint, Run, RunEvent
 from runs.nudging import nudge
@@ -38,6 +40,14 @@ class StartRun:
     metadata: JsonObject = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The checkpoint of another run that a run was forked from."""
+
+    run_id: UUID
+    super_step: int
+
+
 def start_run(command: StartRun, *, now: datetime) -> UUID:
     """Accept a run: it is queued, and will end or wait for a named thing.
 
@@ -48,41 +58,71 @@ def start_run(command: StartRun, *, now: datetime) -> UUID:
         UnknownAgent: there is no such agent or version.
         InvalidInput: the input does not fit the agent.
     """
+    version, program = resolve(command.agent, command.version)
+    first = first_checkpoint(program.graph, accepted_input(program, command.input))
+    return accept(command, version, program, first, now=now)
+
+
+def accept(
+    command: StartRun,
+    version: AgentVersion,
+    program: Program,
+    first: CoreCheckpoint,
+    *,
+    now: datetime,
+    origin: Origin | None = None,
+) -> UUID:
+    """Accept a run that begins at a checkpoint, in the caller's commit.
+
+    Raises:
+        NoTenantScope: no scope is open.
+    """
     tenant_id = tenancy.current()
     if tenant_id is None:
         raise NoTenantScope("Run")
-    version, program = resolve(command.agent, command.version)
-    accepted = _accepted(program, command.input)
     budgets = _budgets(command, program)
     run = _run(command, version, program, now)
+    if origin is not None:
+        run.origin_run_id, run.origin_super_step = origin.run_id, origin.super_step
     run.budget_ids = [budget.id for budget in budgets]
     for budget in budgets:
         if budget.scope == BudgetScope.RUN:
             budget.scope_id = run.id
             budget.save(force_insert=True)
     run.save(force_insert=True)
-    first = first_checkpoint(program.graph, accepted)
     Checkpoint(
         tenant_id=tenant_id,
         run_id=run.id,
         super_step=0,
         fencing_token=0,
         head=encode(first),
-        writes=dict(first.channels),
+        writes={name: plain(value) for name, value in first.channels.items()},
     ).save(force_insert=True)
+    told = {} if origin is None else {"forked": f"{origin.run_id}/{origin.super_step}"}
     RunEvent(
-        tenant_id=tenant_id, run_id=run.id, seq=1, type="run.queued", data={"agent": run.agent_name}
+        tenant_id=tenant_id,
+        run_id=run.id,
+        seq=1,
+        type="run.queued",
+        data={**told, "agent": run.agent_name},
     ).save(force_insert=True)
-    record(command.by, "run.started", f"run/{run.id}", {"agent": run.agent_name})
+    record(command.by, "run.started", f"run/{run.id}", {**told, "agent": run.agent_name})
     nudge(tenant_id, run.id)
     return run.id
 
 
-def _accepted(program: Program, given: Json) -> Json:
+def accepted_input(program: Program, given: Json, *, at: str = "") -> Json:
+    """Give an input in the form that is stored.
+
+    Raises:
+        InvalidInput: it does not fit the agent; `at` says where it was given.
+    """
     try:
         return storable(program.accept(given))
+    except InvalidInput as error:
+        raise InvalidInput([(at + pointer, text) for pointer, text in error.errors]) from error
     except ValueError as error:
-        raise InvalidInput([("", str(error))]) from error
+        raise InvalidInput([(at, str(error))]) from error
 
 
 def _run(command: StartRun, version: AgentVersion, program: Program, now: datetime) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -34,12 +35,14 @@ def steps(run_id: UUID, *, after: int = -1, limit: int) -> list[StepView]:
     numbers = [mark.super_step for mark in marks[:limit]]
     effects = list(_effects(run_id).filter(super_step__in=numbers))
     tasks = list(Task.objects.filter(run_id=run_id, super_step__in=numbers))
+    left = _left_behind(run_id, row.super_step)
     views = []
     for index, mark in enumerate(marks[:limit]):
         following = marks[index + 1] if index + 1 < len(marks) else None
         if following is None and not mark.head.get("tasks"):
             continue
-        views.append(_step(row, mark, following, effects, tasks))
+        step = _step(row, mark, following, effects, tasks)
+        views.append(replace(step, state="abandoned") if mark.super_step in left else step)
     return views
 
 
@@ -75,6 +78,15 @@ def checkpoints(run_id: UUID, *, after: int = -1, limit: int) -> list[Checkpoint
         CheckpointView(super_step=row.super_step, head=row.head, writes=row.writes, at=row.at)
         for row in rows.order_by("super_step")[:limit]
     ]
+
+
+def _left_behind(run_id: UUID, present: int) -> set[int]:
+    """Name the super-steps that a rewind left behind: they lead to no present state."""
+    heads = Checkpoint.objects.filter(run_id=run_id, super_step=present)
+    gaps = [
+        ends for head in heads.values_list("head", flat=True) for ends in head.get("skipped", [])
+    ]
+    return {step for first, last in gaps for step in range(first - 1, last + 1)}
 
 
 def _known(run_id: UUID) -> Run:

@@ -67,6 +67,8 @@ def run(run_id: UUID) -> RunView:
         cancel_requested_at=row.cancel_requested_at,
         crashes=row.crashes,
         worker=row.worker or "",
+        origin_run_id=row.origin_run_id,
+        origin_super_step=row.origin_super_step,
     )
 
 

@@ -62,6 +62,8 @@ class RunView(RunRow):
     cancel_requested_at: datetime | None
     crashes: int
     worker: str
+    origin_run_id: UUID | None
+    origin_super_step: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,15 +41,21 @@ CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql
     'policy', (SELECT policy_version_id FROM policy_tenant WHERE id = p_run.tenant_id))
 $$;
 
--- A log channel as of a super-step, oldest item first.
+-- A log channel as of a super-step, oldest item first. What a rewind left behind is skipped.
 CREATE OR REPLACE FUNCTION runs_read_log(p_tenant uuid, p_run uuid, p_channel text, p_upto int)
 RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_skipped jsonb;
 BEGIN
   PERFORM runs_tenant(p_tenant);
+  SELECT head -> 'skipped' INTO v_skipped FROM runs_checkpoint
+    WHERE run_id = p_run AND super_step <= p_upto ORDER BY super_step DESC LIMIT 1;
   RETURN (SELECT coalesce(jsonb_agg(i.item ORDER BY c.super_step, i.n), '[]')
     FROM runs_checkpoint AS c,
       jsonb_array_elements(c.writes -> p_channel) WITH ORDINALITY AS i (item, n)
-    WHERE c.run_id = p_run AND c.super_step <= p_upto AND c.writes ? p_channel);
+    WHERE c.run_id = p_run AND c.super_step <= p_upto AND c.writes ? p_channel
+      AND (v_skipped IS NULL OR NOT EXISTS (SELECT FROM jsonb_array_elements(v_skipped) AS gap
+        WHERE c.super_step BETWEEN (gap ->> 0)::int AND (gap ->> 1)::int)));
 END $$;
 
 CREATE OR REPLACE FUNCTION runs_claim(p_tenant uuid, p_run uuid, p_worker text, p_ttl float8, p_crash_limit int)

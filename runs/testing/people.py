@@ -12,10 +12,12 @@ from policy.core.json import Json, JsonObject
 from policy.core.money import Unit
 from policy.core.outcomes import ErrorClass
 from policy.errors import ApprovalNotOpen, InvalidDecision
+from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.core.travel import rewound
 from runs.errors import IllegalMove
 from runs.testing import ledger
-from runs.testing.rows import ApprovalRow, RunRow, stored
+from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, stored
 from runs.testing.store import MemoryStore
 
 BECOMES: Final = {
@@ -120,6 +122,26 @@ def resume(store: MemoryStore, run: RunRow, reason: str) -> None:
         for (step, _), row in run.tasks.items():
             row.crashes = 0 if step == run.super_step else row.crashes
         run.emit("run.resumed", {"reason": reason})
+        store.nudge(run)
+
+
+def rewind(store: MemoryStore, run: RunRow, super_step: int) -> None:
+    """Append a checkpoint that stands for a past one, and queue the run to go on from it.
+
+    Raises:
+        IllegalMove: somebody holds the run, or it has ended.
+    """
+    with store.lock:
+        if run.state not in ENDABLE:
+            raise IllegalMove(run.state, "rewound")
+        past = decode(super_step, run.checkpoints[super_step].head, {}, lambda _: list)
+        head = stored(encode(rewound(past, run.super_step)))
+        ledger.close(store, run)
+        run.super_step += 1
+        run.checkpoints[run.super_step] = CheckpointRow(head=head, writes={}, token=run.token)
+        run.state, run.reason, run.due_at = RunState.QUEUED, Reason.NONE, None
+        run.crashes, run.error_class, run.error_detail = 0, "", ""
+        run.emit("run.rewound", {"to": super_step, "from": run.super_step - 1})
         store.nudge(run)
 
 

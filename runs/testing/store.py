@@ -188,8 +188,10 @@ class MemoryStore:
         """Read a log channel's items as of a super-step, oldest first."""
         with self.lock:
             run = self._run(tenant_id, run_id)
-            rows = [] if run is None else sorted(run.checkpoints.items())
-            items = [i for n, row in rows if n <= upto for i in row.writes.get(channel, ())]
+            rows = [(n, r) for n, r in sorted(run.checkpoints.items()) if n <= upto] if run else []
+            gaps = decode_head(rows[-1][1].head).get("skipped", []) if rows else []
+            line = [row for n, row in rows if not any(a <= n <= b for a, b in gaps)]
+            items = [item for row in line for item in row.writes.get(channel, ())]
             copy: list[Json] = stored(items)
             return copy
 

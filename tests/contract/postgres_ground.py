@@ -23,6 +23,7 @@ from runs.operations.cancel import cancel_run
 from runs.operations.decide import Decide, Decision, decide_approval
 from runs.operations.raise_budget import raise_budget
 from runs.operations.resume import resume_run
+from runs.operations.rewind import Rewind, rewind_run
 from runs.operations.start import StartRun, start_run
 from runs.ports import Nudge
 from runs.store import PostgresStore
@@ -195,6 +196,11 @@ class PostgresGround:
     def resume(self, run_id: str) -> None:
         with self._scope():
             resume_run(UUID(run_id), by=SYSTEM, reason="mended", now=datetime.now(UTC))
+
+    def rewind(self, run_id: str, super_step: int) -> None:
+        command = Rewind(run_id=UUID(run_id), super_step=super_step, accepting=True)
+        with self._scope():
+            rewind_run(command, by=SYSTEM, now=datetime.now(UTC))
 
     def wake(self, run_id: str) -> None:
         with self._scope():

@@ -19,6 +19,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "decide": {"decision": "approve", "digest": "0" * 64},
     "raise": {"unit": "cost", "amount": "1", "reason": "mine"},
     "cancel": {"reason": "mine"},
+    "rewind": {"super_step": 0},
+    "fork": {"super_step": 0},
 }
 OPEN = {"health", "health/ready"}
 

@@ -80,6 +80,25 @@ def test_a_checkpoint_of_version_1_can_be_read_for_ever() -> None:
     assert (len(found.channels["notes"]), found.channels["total"]) == (0, 2.5)
 
 
+def test_a_checkpoint_of_version_2_can_be_read_for_ever() -> None:
+    golden = json.loads((GOLDEN / "checkpoint_v2.json").read_text("utf-8"))
+
+    found = decode(
+        golden["super_step"],
+        golden["head"],
+        golden["values"],
+        lambda name: lambda: golden["logs"][name],
+    )
+
+    assert encode(found) == golden["head"]
+    assert found.skipped == ((3, 5), (7, 6))
+    assert list(found.channels["messages"]) == golden["logs"]["messages"]
+
+
+def test_a_run_that_was_not_rewound_is_written_for_the_release_before() -> None:
+    assert encode(Checkpoint(super_step=1, channels={}, written={}, tasks=()))["v"] == 1
+
+
 def test_a_checkpoint_newer_than_the_code_is_refused_by_name() -> None:
     with pytest.raises(UnknownVersion, match="version 99"):
         decode(0, {"v": 99}, {}, lambda _: list)

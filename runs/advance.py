@@ -22,6 +22,7 @@ import structlog
 from policy.core.outcomes import ErrorClass
 from runs import faults
 from runs.agents.program import Program
+from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec, decode
 from runs.core.graph import Graph
 from runs.core.lifecycle import FINAL, Reason, RunState
@@ -44,6 +45,8 @@ class Advanced(StrEnum):
     """How a nudge ended."""
 
     HELD_ELSEWHERE = "held_elsewhere"
+    PASSED_ON = "passed_on"
+    RELEASED = "released"
     LEASE_LOST = "lease_lost"
     STORE_AWAY = "store_away"
     FANNED_OUT = "fanned_out"
@@ -76,15 +79,11 @@ class Engine:
         Safe to call twice, late, or from two workers at once: only the newest lease can
         commit, and an effect asked again finds its first answer.
         """
-        store, shell = self.shell.store, self.shell
+        if self.shell.draining.is_set():
+            self.send([nudge])
+            return Advanced.PASSED_ON
         try:
-            if nudge.task:
-                faults.point("claim_task.before")
-                claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
-                return Advanced.HELD_ELSEWHERE if claimed is None else self._task(claimed)
-            faults.point("claim.before")
-            claimed = store.claim(nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl)
-            return Advanced.HELD_ELSEWHERE if claimed is None else self._run(_awake(claimed))
+            return self._follow(nudge)
         except LeaseLost as lost:
             log.info("lease.lost", run_id=str(lost.run_id), fencing_token=lost.fencing_token)
             return Advanced.LEASE_LOST
@@ -92,11 +91,37 @@ class Engine:
             log.warning("store.away", run_id=nudge.run_id, detail=str(away))
             return Advanced.STORE_AWAY
 
+    def _follow(self, nudge: Nudge) -> Advanced:
+        store, shell = self.shell.store, self.shell
+        if nudge.task:
+            faults.point("claim_task.before")
+            claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
+            return Advanced.HELD_ELSEWHERE if claimed is None else self._task(claimed)
+        faults.point("claim.before")
+        claimed = store.claim(nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl)
+        if claimed is None:
+            self.keeper.look_at(nudge.run_id)  # it may have been cancelled: we may hold it
+            return Advanced.HELD_ELSEWHERE
+        return self._run(_awake(claimed))
+
+    def release(self, lease: Lease, executed: Executed | None = None) -> Advanced:
+        """Give a run or task back unfinished, so that another process goes on at once.
+
+        Raises:
+            LeaseLost: somebody else holds it already.
+        """
+        effects = () if executed is None else executed.effects
+        self.send([self.shell.store.release(lease, effects)])
+        return Advanced.RELEASED
+
     def _task(self, claimed: Claimed) -> Advanced:
         """Run one fanned-out task, and go on with the run if it was the last."""
         faults.point("claim_task.after")
-        with self.keeper.keeping(claimed.lease):
-            executed = self._execute_task(claimed)
+        brake = Brake()
+        with self.keeper.keeping(claimed.lease, brake):
+            executed = self._execute_task(claimed, brake)
+            if executed.released:
+                return self.release(claimed.lease, executed)
             faults.point("finish_task.before")
             whole = self.shell.store.finish_task(
                 claimed.lease, executed.result, executed.effects, ttl=self.shell.ttl
@@ -104,7 +129,7 @@ class Engine:
         faults.point("finish_task.after")
         return Advanced.KEPT if whole is None else self._run(whole)
 
-    def _execute_task(self, claimed: Claimed) -> Executed:
+    def _execute_task(self, claimed: Claimed, brake: Brake) -> Executed:
         if claimed.crashes >= CRASHES_OF_A_TASK:
             return Executed(result=Held(reason=Reason.POISON))
         if claimed.cancel:
@@ -115,7 +140,7 @@ class Engine:
         except (UnknownAgent, UnknownVersion):
             return Executed(result=Held(reason=Reason.VERSION))
         task = next(t for t in checkpoint.tasks if t.id == claimed.lease.task)
-        return execute(self.shell, claimed, program, checkpoint, task)
+        return execute(self.shell, claimed, program, checkpoint, task, brake)
 
     def _run(self, claimed: Claimed) -> Advanced:
         faults.point("claim.after")
@@ -187,12 +212,13 @@ class _Carrying:
     def on(self) -> Advanced:
         """Go on until the run ends, waits, fans out, or the burst is over."""
         while True:
-            with self.engine.keeper.keeping(self.lease):
-                ended = self._super_step()
+            brake = Brake()
+            with self.engine.keeper.keeping(self.lease, brake):
+                ended = self._super_step(brake)
             if ended is not None:
                 return ended
 
-    def _super_step(self) -> Advanced | None:
+    def _super_step(self, brake: Brake) -> Advanced | None:
         if (over := self._over()) is not None:
             return over
         planned = plan(self.graph, self.checkpoint, self.claimed.kept)
@@ -202,7 +228,7 @@ class _Carrying:
             case Reconcile():
                 return self._reconcile({})
             case Execute(tasks=(only,)):
-                return self._execute(only)
+                return self._execute(only, brake)
             case Execute(tasks=tasks):
                 faults.point("fan_out.before")
                 nudges = self.shell.store.fan_out(self.lease, [task.id for task in tasks])
@@ -213,8 +239,10 @@ class _Carrying:
             case never:
                 assert_never(never)
 
-    def _execute(self, task: TaskSpec) -> Advanced | None:
-        done = execute(self.shell, self.claimed, self.program, self.checkpoint, task)
+    def _execute(self, task: TaskSpec, brake: Brake) -> Advanced | None:
+        done = execute(self.shell, self.claimed, self.program, self.checkpoint, task, brake)
+        if done.released:
+            return self.engine.release(self.lease, done)
         if done.stopped is not None:
             return self._called_off(done)
         return self._reconcile({task.id: done})
@@ -288,6 +316,8 @@ class _Carrying:
     def _onward(self) -> RunState:
         """Go on in this message while the burst lasts, else chain the next one."""
         burst = self.engine.burst
+        if self.shell.draining.is_set():
+            return RunState.QUEUED
         if self.steps < burst.super_steps and time.monotonic() < self.until:
             return RunState.RUNNING
         return RunState.QUEUED

@@ -18,6 +18,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -28,13 +29,15 @@ from policy.core.outcomes import ErrorClass, Outcome
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
 from runs.asking import Asker, Asking, AskingModel, AskingTimer, AskingTool
+from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec
-from runs.core.graph import Send, Step
+from runs.core.graph import Node, Send, Step
 from runs.core.reconcile import SUSPENDED_AS
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, RunsError, StoreAway
+from runs.loop import Scope, unscoped
 from runs.ports import Claimed, Settled
-from runs.shell import Derailed, Shell, Stopped, Unwound
+from runs.shell import Derailed, Released, Shell, Stopped, Unwound
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -45,11 +48,16 @@ LONGEST_NAME: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executed:
-    """A task's result, and what its effects came to since they were last written down."""
+    """A task's result, and what its effects came to since they were last written down.
+
+    `released` says that there is no result: the process shuts down, and the task is to be
+    given back.
+    """
 
     result: TaskResult
     effects: tuple[Settled, ...] = ()
     stopped: ErrorClass | None = None
+    released: bool = False
 
 
 class TooManyEffects(RunsError):  # noqa: N818
@@ -61,17 +69,28 @@ class TooManyEffects(RunsError):  # noqa: N818
         super().__init__(f"one task may ask for {most} effects (max_effects); use more nodes")
 
 
+class NodeTimeout(RunsError):  # noqa: N818
+    """A coroutine took longer than its node may, with nothing under way that it waited for."""
+
+    error_class = ErrorClass.TIMEOUT
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the node did nothing for {seconds:g} s (its timeout)")
+
+
 @dataclass(slots=True, kw_only=True)
 class TaskRun:
     """One attempt at one task: the engine's side of a context."""
 
     asker: Asker
-    max_effects: int = 200
+    node: Node
     asked: int = 0
     over: bool = False
     held: list[Held] = field(default_factory=list)
     stopped: ErrorClass | None = None
     derailed: Exception | None = None
+    released: bool = False
+    idle_since: float = 0.0
     in_flight: set[asyncio.Task[Outcome | Held]] = field(default_factory=set)
 
     async def tool(self, name: str, arguments: JsonObject) -> Outcome:
@@ -102,15 +121,15 @@ class TaskRun:
     @property
     def is_put_away(self) -> bool:
         """Say whether the engine itself unwound the node."""
-        return bool(self.held or self.stopped or self.derailed)
+        return bool(self.held or self.stopped or self.derailed or self.released)
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine from a plain function, and wait for it."""
         return self.asker.shell.loop.run(work)
 
     def _ordinal(self) -> int:
-        if self.asked >= self.max_effects:
-            raise TooManyEffects(self.max_effects)
+        if self.asked >= self.node.max_effects:
+            raise TooManyEffects(self.node.max_effects)
         self.asked += 1
         return self.asked - 1
 
@@ -118,14 +137,15 @@ class TaskRun:
         """Ask in a task of its own, so that unwinding the node never cuts a call in two."""
         if self.held or self.over:
             raise Unwound
-        task = asyncio.ensure_future(asking.outcome())
+        task = unscoped(asking.outcome())
         self.in_flight.add(task)
+        task.add_done_callback(self._is_idle)
         try:
             answer = await asyncio.shield(task)
         except (LeaseLost, StoreAway) as error:
             self._note(error)
             raise Derailed from error
-        except Stopped as error:
+        except (Stopped, Released) as error:
             self._note(error)
             raise
         self.in_flight.discard(task)
@@ -140,6 +160,31 @@ class TaskRun:
         for answer in await asyncio.gather(*self.in_flight, return_exceptions=True):
             self._note(answer)
 
+    def cut(self) -> None:
+        """Remember why the brake was pulled."""
+        self._note(self.asker.brake.error(self.asker.claimed.lease))
+
+    def patience(self, now: float, ends: float) -> float:
+        """Say how long the node may go on before it is looked at again; 0 if it is over.
+
+        Raises:
+            Stopped: the run is past its deadline.
+            NodeTimeout: the node took too long by itself.
+        """
+        if now >= ends:
+            self.stopped = ErrorClass.TIMEOUT
+            raise Stopped(ErrorClass.TIMEOUT)
+        limit = self.node.timeout.total_seconds()
+        own = limit
+        if all(task.done() for task in self.in_flight):
+            own = self.idle_since + limit - now
+        if own <= 0:
+            raise NodeTimeout(limit)
+        return min(own, ends - now)
+
+    def _is_idle(self, _: object) -> None:
+        self.idle_since = asyncio.get_running_loop().time()
+
     def _note(self, answer: object) -> None:
         """Remember why the node is put away, whatever the node makes of it."""
         match answer:
@@ -149,22 +194,31 @@ class TaskRun:
                 self.stopped = error_class
             case LeaseLost() | StoreAway():
                 self.derailed = answer
+            case Released():
+                self.released = True
             case _:
                 pass
 
 
 def execute(
-    shell: Shell, claimed: Claimed, program: Program, checkpoint: Checkpoint, task: TaskSpec
+    shell: Shell,
+    claimed: Claimed,
+    program: Program,
+    checkpoint: Checkpoint,
+    task: TaskSpec,
+    brake: Brake,
 ) -> Executed:
-    """Run a task to its end, or until it has to wait.
+    """Run a task to its end, until it has to wait, or until the brake is pulled.
 
     Raises:
         LeaseLost: somebody else holds the run or task now; the work is thrown away.
         StoreAway: the ledger cannot be reached, so nothing more can be asked for.
     """
     node = program.graph.nodes[task.node]
-    asker = Asker(shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry)
-    run = TaskRun(asker=asker, max_effects=node.max_effects)
+    asker = Asker(
+        shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry, brake=brake
+    )
+    run = TaskRun(asker=asker, node=node)
     state = State(checkpoint.channels, lambda name: program.graph.channel(name).empty())
     setting = Setting(
         run_id=claimed.lease.run_id,
@@ -178,7 +232,7 @@ def execute(
     )
     result: TaskResult
     try:
-        result = _result(_run_node(run, node.run, setting))
+        result = _result(_run_node(run, setting))
     except StoreAway:
         raise
     except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code
@@ -198,10 +252,14 @@ def _executed(run: TaskRun, result: TaskResult) -> Executed:
     if run.stopped is not None:
         called_off = Broken(error_class=run.stopped, detail="the run was called off")
         return Executed(result=called_off, effects=effects, stopped=run.stopped)
+    if run.released:
+        given_back = Broken(error_class=ErrorClass.INTERNAL, detail="given back")
+        return Executed(result=given_back, effects=effects, released=True)
     return Executed(result=_held(run.held) if run.held else result, effects=effects)
 
 
-def _run_node(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
+def _run_node(run: TaskRun, setting: Setting) -> Any:
+    node = run.node.run
     if not inspect.iscoroutinefunction(node):
         try:
             return node(SyncContext(setting, run))
@@ -209,21 +267,46 @@ def _run_node(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
             run.over = True
             if run.in_flight:
                 run.asker.shell.loop.run(run.landed())
-    return run.asker.shell.loop.run(_within_deadline(run, node, setting))
+    return run.asker.shell.loop.run(_in_scope(run, node, setting))
 
 
-async def _within_deadline(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
-    deadline = run.asker.claimed.deadline
-    left = None if deadline is None else (deadline - run.asker.shell.clock()).total_seconds()
-    try:
-        async with asyncio.timeout(left):
+async def _in_scope(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
+    """Run a coroutine; nothing that it started on the loop outlives it."""
+    loop, scope = asyncio.get_running_loop(), Scope()
+    pulled = asyncio.Event()
+
+    async def whole() -> Any:
+        try:
             return await node(Context(setting, run))
-    except TimeoutError:
-        if deadline is not None and run.asker.shell.clock() >= deadline:
-            run.stopped = ErrorClass.TIMEOUT
-        raise
+        finally:
+            run.over = True  # at once: what it started may not ask for anything any more
+
+    body = scope.begin(whole())
+    try:
+        with run.asker.brake.on(lambda: loop.call_soon_threadsafe(pulled.set)):
+            return await _within_limits(run, body, pulled)
     finally:
+        await scope.end()
         await run.landed()
+
+
+async def _within_limits(run: TaskRun, body: asyncio.Task[Any], pulled: asyncio.Event) -> Any:
+    """Wait for a node until it ends, is called off, or is out of time."""
+    loop, deadline = asyncio.get_running_loop(), run.asker.claimed.deadline
+    run.idle_since = loop.time()
+    ends = inf if deadline is None else loop.time() + run.asker.time_left()
+    stop = asyncio.ensure_future(pulled.wait())
+    try:
+        while True:
+            left = run.patience(loop.time(), ends)
+            await asyncio.wait({body, stop}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if body.done():
+                return body.result()
+            if stop.done():
+                run.cut()
+                raise Unwound
+    finally:
+        stop.cancel()
 
 
 def _result(returned: Any) -> TaskResult:

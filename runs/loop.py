@@ -8,15 +8,83 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
 T = TypeVar("T")
 
 STORE_THREADS = 8
 """Threads in which coroutines' own database statements run; no more than there are connections."""
+
+
+SECONDS_TO_END: Final = 1.0
+"""How long tasks that were told to stop are waited for."""
+
+_SCOPE: Final = contextvars.ContextVar["Scope | None"]("scope", default=None)
+
+
+class Scope:
+    """The asyncio tasks of one piece of foreign code: itself, and every one it starts.
+
+    Code started by `begin` may make tasks of its own, and they more; `end` leaves none.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Start the code."""
+        inside = contextvars.copy_context()
+        inside.run(_SCOPE.set, self)
+        task = inside.run(asyncio.ensure_future, work)
+        self.add(task)
+        return task
+
+    def add(self, task: asyncio.Future[Any]) -> None:
+        """Take a task in; it leaves when it is done."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def end(self) -> None:
+        """Cancel what is left, and wait a moment for it to end."""
+        for _ in range(2):  # what is cancelled may start something more
+            if not (left := set(self._tasks)):
+                return
+            for task in left:
+                task.cancel()
+            ended, _ = await asyncio.wait(left, timeout=SECONDS_TO_END)
+            for task in ended:
+                _read(task)
+        if self._tasks:
+            log.warning("loop.tasks_will_not_end", tasks=len(self._tasks))
+            for task in self._tasks:
+                task.add_done_callback(_read)
+
+
+def unscoped(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Start a task that belongs to no scope: work of ours that foreign code asked for."""
+    outside = contextvars.copy_context()
+    outside.run(_SCOPE.set, None)
+    return outside.run(asyncio.ensure_future, work)
+
+
+def _in_its_scope(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+    task = asyncio.Task(work, loop=loop, **more)
+    if (scope := _SCOPE.get()) is not None:
+        scope.add(task)
+    return task
+
+
+def _read(task: asyncio.Future[Any]) -> None:
+    """Read a late exception, which asyncio would otherwise complain of."""
+    if not task.cancelled():
+        task.exception()
 
 
 class IoLoop:
@@ -24,6 +92,7 @@ class IoLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_task_factory(_in_its_scope)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
         self._is_closing = False
         self._thread = threading.Thread(target=self._forever, name="io", daemon=True)
@@ -70,4 +139,5 @@ async def _cancel_all() -> None:
     others = [task for task in asyncio.all_tasks() if task is not mine]
     for task in others:
         task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    if others:
+        await asyncio.wait(others, timeout=SECONDS_TO_END)

@@ -155,6 +155,14 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """What renewing leases brought to light; those that are named in neither are kept."""
+
+    lost: frozenset[Lease] = frozenset()
+    cancelled: frozenset[Lease] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nudge:
     """A message to send: look at this run, or at this task of it."""
 
@@ -207,5 +215,15 @@ class Store(Protocol):
 
         Raises:
             LeaseLost: somebody else holds the run; nothing was written.
+        """
+        ...
+
+    def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
+        """Give a run or a task back unfinished, with what its effects came to.
+
+        Nothing is counted as a crash, and whoever is nudged may claim it at once.
+
+        Raises:
+            LeaseLost: somebody else holds it; nothing was written.
         """
         ...

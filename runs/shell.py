@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from policy.core.outcomes import ErrorClass
@@ -16,7 +17,10 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """A store, a world, a loop, a clock (UTC), a maker of ids, and who is working."""
+    """A store, a world, a loop, a clock (UTC), a maker of ids, and who is working.
+
+    Once `draining` is set, no effect begins and no run is taken: the process shuts down.
+    """
 
     store: Store
     world: World
@@ -25,6 +29,7 @@ class Shell:
     mint: Callable[[], str]
     worker: str
     ttl: float
+    draining: threading.Event = field(default_factory=threading.Event)
 
 
 class Unwound(BaseException):
@@ -41,3 +46,7 @@ class Stopped(Unwound):
     def __init__(self, error_class: ErrorClass) -> None:
         super().__init__(error_class)
         self.error_class = error_class
+
+
+class Released(Unwound):
+    """This process shuts down: the run is given back, and goes on elsewhere."""

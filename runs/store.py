@@ -23,7 +23,17 @@ from runs.core.effects import EffectState, Place, Recorded
 from runs.core.lifecycle import RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost, StoreAway
-from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
+from runs.ports import (
+    Claimed,
+    Lease,
+    Nudge,
+    Put,
+    PutEffect,
+    Renewed,
+    Save,
+    Saved,
+    Settled,
+)
 
 CRASH_LIMIT = 5
 """How many workers a super-step may cost before the run is parked as poison."""
@@ -34,6 +44,7 @@ FAN_OUT = "SELECT runs_fan_out(%s, %s, %s, %s)"
 FINISH_TASK = "SELECT runs_finish_task(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 PUT_EFFECT = "SELECT runs_put_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 SAVE = "SELECT runs_save(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+RELEASE = "SELECT runs_release(%s, %s, %s, %s, %s, %s, %s)"
 RENEW = "SELECT runs_renew(%s, %s)"
 READ_LOG = "SELECT runs_read_log(%s, %s, %s, %s)"
 
@@ -160,10 +171,36 @@ class PostgresStore:
             called_off=found["called_off"],
         )
 
-    def renew(self, leases: Sequence[Lease], *, ttl: float) -> None:
-        """Keep leases from expiring, in one statement; lost ones are simply not renewed."""
+    def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
+        """Give a run or a task back unfinished; see `Store.release`."""
+        sent = self._one(
+            RELEASE,
+            lease.tenant_id,
+            lease.run_id,
+            lease.super_step,
+            lease.task,
+            lease.token,
+            lease.worker,
+            _jsonb([_settled(item) for item in effects]),
+        )
+        if sent is None:
+            raise LeaseLost(lease.run_id, lease.token)
+        return Nudge(
+            tenant_id=lease.tenant_id,
+            run_id=lease.run_id,
+            super_step=lease.super_step if lease.task else None,
+            task=lease.task,
+            outbox_id=sent,
+        )
+
+    def renew(self, leases: Sequence[Lease], *, ttl: float) -> Renewed:
+        """Keep leases from expiring, in one statement; say which are lost or called off."""
         wanted = [[le.tenant_id, le.run_id, le.super_step, le.task, le.token] for le in leases]
-        self._one(RENEW, ttl, _jsonb(wanted))
+        found = self._one(RENEW, ttl, _jsonb(wanted))
+        return Renewed(
+            lost=frozenset(leases[n] for n in found["lost"]),
+            cancelled=frozenset(leases[n] for n in found["cancelled"]),
+        )
 
     def forget(self, outbox_ids: Sequence[int]) -> None:
         """Remove outbox messages that were sent."""

@@ -55,6 +55,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     deadline: timedelta | None = None,
     retry: RetryPolicy | None = None,
     max_effects: int = 200,
+    node_timeout: timedelta = timedelta(minutes=10),
 ) -> Callable[[F], F]:
     """Make an agent of a function `(ctx, request) -> report`, plain or async.
 
@@ -81,6 +82,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
             run=_reporting(runner, gives),
             retry=retry or RetryPolicy(),
             max_effects=max_effects,
+            timeout=node_timeout,
         )
         register(
             Program(

@@ -9,8 +9,9 @@ in the ledger?  done, failed ─────────────▶ that out
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
@@ -22,6 +23,7 @@ from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
 from policy.enforce import Approved
 from runs import faults
 from runs.agents.program import Program
+from runs.brake import Brake
 from runs.core import retry
 from runs.core.effects import SETTLED, EffectKind, EffectState, Place, Recorded, effect_key
 from runs.core.lifecycle import Reason
@@ -29,7 +31,7 @@ from runs.core.results import Held
 from runs.core.retry import RetryPolicy
 from runs.errors import LeaseLost, RunsError
 from runs.ports import Claimed, Put, PutEffect, Question, Settled
-from runs.shell import Shell, Stopped
+from runs.shell import Released, Shell, Stopped
 
 SECONDS_TO_FIND_OUT: Final = 7 * 24 * 3600.0
 """How long a person has to say whether a call happened."""
@@ -55,6 +57,7 @@ class Asker:
     program: Program
     task: str
     retry: RetryPolicy
+    brake: Brake = field(default_factory=Brake)
     settled: list[Settled] = field(default_factory=list)
 
     def recorded(self, ordinal: int) -> Recorded | None:
@@ -74,7 +77,10 @@ class Asker:
         Raises:
             LeaseLost: somebody else holds the task; nothing was written.
             Stopped: the run was cancelled or is past its deadline.
+            Released: an effect was to begin while this process shuts down.
         """
+        if put.state is EffectState.CLAIMED and self.shell.draining.is_set():
+            raise Released
         before, self.settled[:] = list(self.settled), []
         faults.point("put_effect.before")
         answer = await self.shell.loop.in_thread(
@@ -88,6 +94,22 @@ class Asker:
         if answer is Put.DEADLINE:
             raise Stopped(ErrorClass.TIMEOUT)
         return answer
+
+    async def sent(self, call: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Wait for the world's answer, unless the brake is pulled first.
+
+        Raises:
+            LeaseLost, Stopped, Released: the call was cut, and nobody knows what it did:
+                its row stays claimed, for whoever comes next to judge.
+        """
+        loop, sending = asyncio.get_running_loop(), asyncio.ensure_future(call)
+        with self.brake.on(lambda: loop.call_soon_threadsafe(sending.cancel)):
+            try:
+                return await sending
+            except asyncio.CancelledError:
+                if (error := self.brake.error(self.claimed.lease)) is not None:
+                    raise error from None
+                raise
 
     def time_left(self) -> float:
         """Give the seconds until the run's deadline; a day where it has none."""
@@ -241,6 +263,22 @@ class Asking(ABC):
         """Give the moment to look again for money that others may give back, later each time."""
         patience = min(SECONDS_FOR_MONEY + self.asker.claimed.wakeups, LONGEST_FOR_MONEY)
         return self.asker.shell.clock() + timedelta(seconds=patience)
+
+    async def send(self, call: Coroutine[Any, Any, Outcome]) -> Outcome | Held:
+        """Send it, now that it is written down, and decide what its outcome means.
+
+        Raises:
+            LeaseLost, Stopped, Released: as `Asker.sent`; what was not sent yet when the
+                brake was pulled is recorded so, and may be asked again.
+        """
+        if (error := self.asker.brake.error(self.asker.claimed.lease)) is None:
+            return await self.came_back(await self.asker.sent(call))
+        call.close()
+        unsent = {"detail": f"it was not sent: {self.asker.brake.why}"}
+        self.asker.settled.append(
+            Settled(place=self.place, state=EffectState.RETRYING, attempt_failed=unsent)
+        )
+        raise error
 
     async def came_back(self, outcome: Outcome) -> Outcome | Held:
         """Decide what a real outcome means: keep it, try again later, or ask a person."""

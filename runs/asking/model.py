@@ -62,7 +62,6 @@ class AskingModel(Asking):
         if (held := await self.claimed(quote.amounts)) is not None:
             return held
         timeout = min(quote.route.timeout, self.asker.time_left())
-        outcome = await shell.world.complete(
-            self.question, quote, credential, key=self.key, timeout=timeout
+        return await self.send(
+            shell.world.complete(self.question, quote, credential, key=self.key, timeout=timeout)
         )
-        return await self.came_back(outcome)

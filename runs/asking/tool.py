@@ -130,7 +130,7 @@ class AskingTool(Asking):
         now = shell.clock()
         if now - began >= timedelta(seconds=shell.ttl):
             return await self.came_back(STOPPED_BEFORE_SENDING)
-        return await self.came_back(await shell.world.invoke(call, permit=permit, now=now))
+        return await self.send(shell.world.invoke(call, permit=permit, now=now))
 
 
 def _decision(verdict: Verdict) -> JsonObject:

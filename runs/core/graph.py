@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from policy.core.json import Json, digest
@@ -27,6 +28,8 @@ class Node:
     The node is eligible when another node names it in `then`, when a task asks for it
     by `Step.next`, or when a channel in `subscribes` was written in the super-step before.
     `max_effects` bounds what one task of it may ask for, and so what a replay goes through.
+    `timeout` bounds the time a coroutine may take by itself, while nothing it asked for is
+    under way; a plain function cannot be stopped.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Node:
     subscribes: frozenset[str] = frozenset()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_effects: int = 200
+    timeout: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,34 +95,89 @@ BEGIN
 END $$;
 
 -- Renew leases [[tenant, run, super_step, task, token], ...]; task '' is the run's own.
--- Crosses tenants, so it runs with the owner's rights, matches whole triples and says
--- nothing but which of them are lost or asked to cancel.
+-- Gives {"lost": [n, ...], "cancelled": [n, ...]}: which of them (counted from 0) belong to
+-- somebody else now, and which are of a run that somebody asked to cancel. A row that
+-- another statement holds just now is not renewed in this round, and is not lost for that.
+-- Crosses tenants, so it runs with the owner's rights and matches whole triples.
 CREATE OR REPLACE FUNCTION runs_renew(p_ttl float8, p_leases jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-DECLARE
-  v_kept jsonb;
 BEGIN
+  WITH wanted AS (
+    SELECT (l ->> 0)::uuid AS tenant, (l ->> 1)::uuid AS run, (l ->> 4)::bigint AS token
+    FROM jsonb_array_elements(p_leases) AS l WHERE l ->> 3 = ''
+  )
+  UPDATE public.runs_run AS r SET lease_expires_at = public.runs_in(p_ttl) FROM (
+      SELECT r.id, w.token, w.tenant FROM wanted AS w
+      JOIN public.runs_run AS r ON r.id = w.run ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED
+    ) AS w
+    WHERE r.id = w.id AND r.tenant_id = w.tenant AND r.fencing_token = w.token
+      AND r.state = 'running' AND r.open_tasks = 0;
   WITH wanted AS (
     SELECT (l ->> 0)::uuid AS tenant, (l ->> 1)::uuid AS run, (l ->> 2)::int AS step,
       l ->> 3 AS task, (l ->> 4)::bigint AS token
-    FROM jsonb_array_elements(p_leases) AS l
-  ), runs AS (
-    UPDATE public.runs_run AS r SET lease_expires_at = public.runs_in(p_ttl) FROM (
-        SELECT r.id, w.token, w.tenant FROM wanted AS w
-        JOIN public.runs_run AS r ON r.id = w.run WHERE w.task = '' ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED
-      ) AS w
-      WHERE r.id = w.id AND r.tenant_id = w.tenant AND r.fencing_token = w.token
-        AND r.state = 'running' AND r.open_tasks = 0
-      RETURNING r.id
-  ), tasks AS (
-    UPDATE public.runs_task AS t SET lease_expires_at = public.runs_in(p_ttl) FROM wanted AS w
-      WHERE w.task <> '' AND t.run_id = w.run AND t.super_step = w.step AND t.task = w.task
-        AND t.tenant_id = w.tenant AND t.fencing_token = w.token AND t.state = 'running'
-      RETURNING t.run_id
+    FROM jsonb_array_elements(p_leases) AS l WHERE l ->> 3 <> ''
   )
-  SELECT jsonb_build_object('runs', (SELECT count(*) FROM runs), 'tasks', (SELECT count(*) FROM tasks))
-    INTO v_kept;
-  RETURN v_kept;
+  UPDATE public.runs_task AS t SET lease_expires_at = public.runs_in(p_ttl) FROM wanted AS w
+    WHERE t.run_id = w.run AND t.super_step = w.step AND t.task = w.task
+      AND t.tenant_id = w.tenant AND t.fencing_token = w.token AND t.state = 'running';
+  RETURN (
+    WITH seen AS (
+      SELECT w.n - 1 AS n, r.cancel_requested_at IS NOT NULL AS cancelled,
+        CASE WHEN w.l ->> 3 = '' THEN r.fencing_token = (w.l ->> 4)::bigint AND r.open_tasks = 0
+          ELSE t.fencing_token = (w.l ->> 4)::bigint AND t.state = 'running' END AS is_ours
+      FROM jsonb_array_elements(p_leases) WITH ORDINALITY AS w (l, n)
+      LEFT JOIN public.runs_run AS r ON r.id = (w.l ->> 1)::uuid
+        AND r.tenant_id = (w.l ->> 0)::uuid AND r.state = 'running'
+      LEFT JOIN public.runs_task AS t ON t.run_id = r.id
+        AND t.super_step = (w.l ->> 2)::int AND t.task = w.l ->> 3 AND r.super_step = t.super_step
+    )
+    SELECT jsonb_build_object(
+      'lost', coalesce(jsonb_agg(n) FILTER (WHERE is_ours IS NOT TRUE), '[]'),
+      'cancelled', coalesce(jsonb_agg(n) FILTER (WHERE is_ours AND cancelled), '[]'))
+    FROM seen);
+END $$;
+
+-- Give a lease back unfinished: the run is queued, or the task pending, and its next holder
+-- need not wait. Nothing crashed, so nothing is counted. Gives the message's number, or NULL
+-- where somebody else holds it.
+CREATE OR REPLACE FUNCTION runs_release(
+  p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_token bigint,
+  p_worker text, p_effects jsonb
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_run runs_run;
+  v_new int := jsonb_array_length(p_effects) + 1;
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  SELECT * INTO v_run FROM runs_run
+    WHERE id = p_run AND tenant_id = p_tenant AND state = 'running' AND super_step = p_super_step
+      AND (p_task <> '' OR (fencing_token = p_token AND open_tasks = 0))
+    FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  IF p_task <> '' THEN
+    UPDATE runs_task SET state = 'pending', worker = NULL, lease_expires_at = NULL,
+        nudged_at = clock_timestamp()
+      WHERE run_id = p_run AND super_step = p_super_step AND task = p_task
+        AND state = 'running' AND fencing_token = p_token;
+    IF NOT FOUND THEN
+      RETURN NULL;
+    END IF;
+  END IF;
+  UPDATE runs_run SET
+      state = CASE WHEN p_task = '' THEN 'queued' ELSE state END,
+      worker = CASE WHEN p_task <> '' THEN worker END,
+      lease_expires_at = CASE WHEN p_task <> '' THEN lease_expires_at END,
+      nudged_at = CASE WHEN p_task = '' THEN clock_timestamp() ELSE nudged_at END,
+      event_seq = event_seq + v_new
+    WHERE id = p_run;
+  PERFORM runs_settle(p_tenant, p_run, p_super_step, v_run.budget_ids, p_worker,
+    v_run.event_seq, p_effects);
+  PERFORM runs_emit(p_tenant, p_run, v_run.event_seq + v_new - 1, jsonb_build_array(
+    jsonb_build_array('run.released', jsonb_build_object('worker', p_worker, 'task', p_task))));
+  RETURN CASE WHEN p_task = '' THEN runs_nudge(p_tenant, p_run, NULL, '')
+    ELSE runs_nudge(p_tenant, p_run, p_super_step, p_task) END;
 END $$;
 
 -- A worker was seen to die: end its leases now instead of waiting for them, and nudge what

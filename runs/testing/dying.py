@@ -87,3 +87,8 @@ class Mortal:
         """See `Store.save`."""
         self._write()
         return self._store.save(lease, save, ttl=ttl)
+
+    def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
+        """See `Store.release`."""
+        self._write()
+        return self._store.release(lease, effects)

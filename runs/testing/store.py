@@ -20,7 +20,17 @@ from runs.core.checkpoint import Checkpoint, decode_head, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost
-from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
+from runs.ports import (
+    Claimed,
+    Lease,
+    Nudge,
+    Put,
+    PutEffect,
+    Renewed,
+    Save,
+    Saved,
+    Settled,
+)
 from runs.shell import Clock
 from runs.testing import ledger
 from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, TaskRow, stored
@@ -89,17 +99,36 @@ class MemoryStore:
             row.lease_until = self.clock() + timedelta(seconds=ttl)
             return self._claimed(run, worker, nudge.task)
 
-    def renew(self, leases: Sequence[Lease], *, ttl: float) -> None:
-        """Keep leases from expiring; lost ones are simply not renewed."""
+    def renew(self, leases: Sequence[Lease], *, ttl: float) -> Renewed:
+        """Keep leases from expiring; say which are lost or called off."""
         until = self.clock() + timedelta(seconds=ttl)
+        lost, cancelled = set(), set()
         with self.lock:
             for lease in leases:
-                run = self._run(lease.tenant_id, lease.run_id)
-                if run is None or run.state is not RunState.RUNNING:
+                try:
+                    run = self._task_of(lease) if lease.task else self._holds(lease)
+                except LeaseLost:
+                    lost.add(lease)
                     continue
-                row = run.tasks.get((lease.super_step, lease.task)) if lease.task else run
-                if row is not None and row.token == lease.token and row.lease_until is not None:
-                    row.lease_until = until
+                row = run.tasks[lease.super_step, lease.task] if lease.task else run
+                row.lease_until = until
+                if run.cancel:
+                    cancelled.add(lease)
+        return Renewed(lost=frozenset(lost), cancelled=frozenset(cancelled))
+
+    def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
+        """Give a run or a task back unfinished; see `Store.release`."""
+        with self.lock:
+            run = self._task_of(lease) if lease.task else self._held(lease)
+            ledger.settle_all(self, run, effects)
+            run.emit("run.released", {"worker": lease.worker, "task": lease.task})
+            if lease.task:
+                row = run.tasks[run.super_step, lease.task]
+                row.state, row.worker, row.lease_until = "pending", None, None
+            else:
+                run.state = RunState.QUEUED
+                run.free()
+            return self.nudge(run, lease.task)
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """Give the run's lease back and open its tasks; see `Store.fan_out`."""
@@ -230,11 +259,17 @@ class MemoryStore:
         return row.lease_until is None or row.lease_until <= self.clock()
 
     def _held(self, lease: Lease) -> RunRow:
+        run = self._holds(lease)
+        if run.super_step != lease.super_step:
+            raise LeaseLost(lease.run_id, lease.token)
+        return run
+
+    def _holds(self, lease: Lease) -> RunRow:
         run = self._run(lease.tenant_id, lease.run_id)
         if (
             run is None
             or run.state is not RunState.RUNNING
-            or (run.token, run.super_step, run.open_tasks) != (lease.token, lease.super_step, 0)
+            or (run.token, run.open_tasks) != (lease.token, 0)
         ):
             raise LeaseLost(lease.run_id, lease.token)
         return run

@@ -14,7 +14,7 @@ from runs.agents import Channel, Node, Program, Reducer, graph, graph_agent
 from runs.core.effects import effect_key
 from runs.core.plan import first_checkpoint
 from runs.operations.decide import Decision
-from runs.ports import Claimed, Lease, Nudge, Store
+from runs.ports import Claimed, Lease, Nudge, Renewed, Store
 from runs.testing import MemoryStore, RunRow, people
 
 BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ class SeenApproval:
 class WholeStore(Store, Protocol):
     """What both stores can do beyond what the engine's heart needs."""
 
-    def renew(self, leases: Sequence[Lease], *, ttl: float) -> None: ...
+    def renew(self, leases: Sequence[Lease], *, ttl: float) -> Renewed: ...
 
 
 class Ground(Protocol):

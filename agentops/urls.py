@@ -12,6 +12,7 @@ from policy.console import keys
 from runs.api import governed, history, runs, travel
 from runs.console import approvals, budgets
 from runs.console import runs as run_pages
+from runs.console import travel as travel_pages
 
 API: list[URLPattern | URLResolver] = [
     path("health", health.Live.as_view()),
@@ -46,6 +47,9 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/", run_pages.detail, name="console-run"),
     path("runs/<uuid:run_id>/cancel", run_pages.cancel, name="console-cancel"),
     path("runs/<uuid:run_id>/resume", run_pages.resume, name="console-resume"),
+    path("runs/<uuid:run_id>/moment", travel_pages.moment, name="console-moment"),
+    path("runs/<uuid:run_id>/rewind", travel_pages.rewind, name="console-rewind"),
+    path("runs/<uuid:run_id>/fork", travel_pages.fork, name="console-fork"),
     path("budgets/", budgets.index, name="console-budgets"),
     path("budgets/<uuid:budget_id>/", budgets.detail, name="console-budget"),
     path("budgets/<uuid:budget_id>/raise", budgets.increase, name="console-raise"),

@@ -18,7 +18,11 @@ from runs.faults import VARIABLE
 PATIENCE_SECONDS: Final = 40.0
 TRIES: Final = 3
 NOBODY: Final = Hit("nobody", 0)
-QUICK: Final = {"AGENTOPS_LEASE_SECONDS": "1", "AGENTOPS_SWEEP_SECONDS": "0.1"}
+QUICK: Final = {
+    "AGENTOPS_LEASE_SECONDS": "1",
+    "AGENTOPS_SWEEP_SECONDS": "0.1",
+    "AGENTOPS_BURST_SUPER_STEPS": "2",  # so that a chain of three is chained to another message
+}
 
 Say = Callable[[str], None]
 Twins = Mapping[str, Mapping[str, Any]]
@@ -26,6 +30,10 @@ Twins = Mapping[str, Mapping[str, Any]]
 
 class WrongHitError(Exception):
     """What was asked for names no hit of the play."""
+
+
+class WrongPlayError(Exception):
+    """A play without a fault is not right; there is nothing to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,7 @@ def sweep(options: Options, say: Say) -> Report:
 
     Raises:
         WrongHitError: the options fit no hit.
+        WrongPlayError: the fault-free play is not right.
         ServerUnavailable, ProcessFailed: as `proving.stage`.
         StalledError: not even the fault-free play ends.
     """
@@ -100,7 +109,10 @@ class _Session:
         ids = self._play(NOBODY)
         hits = Counter((self.faults / "hits").read_text("utf-8").split())
         ends = self.shown.ends(list(ids.values()))
-        return {agent: ends[run] for agent, run in ids.items()}, dict(hits)
+        twins = {agent: ends[run] for agent, run in ids.items()}
+        if wrong := self._wrong(ids, twins, ends)[0]:
+            raise WrongPlayError(f"even without a fault: {', '.join(wrong)}")
+        return twins, dict(hits)
 
     def killed(self, hit: Hit, twins: Twins, which: str) -> Played:
         """Play with a kill; again if the hit did not come, as chance has it now and then."""
@@ -124,15 +136,25 @@ class _Session:
             stalled = [str(error)]
         if stalled:
             return self._judged(hit, stalled, (0, 0), began)
-        ends, seen = self.shown.ends(list(ids.values())), self.shown.outside()
+        differs, counts = self._wrong(ids, twins, self.shown.ends(list(ids.values())))
+        return self._judged(hit, differs, counts, began)
+
+    def _wrong(
+        self, ids: Mapping[str, str], twins: Twins, ends: Mapping[str, Any]
+    ) -> tuple[list[str], tuple[int, int]]:
+        """Name what differs from the twins and from the outside; count effects there."""
+        seen = self.shown.outside()
         differs = [
             f"{agent}: {name}"
             for agent, run in ids.items()
             for name in compare.differences(ends[run], twins[agent])
         ]
-        found = [compare.outside(ends[run], seen.get(run, ())) for run in ids.values()]
-        counts = (sum(one.duplicated for one in found), sum(one.missing for one in found))
-        return self._judged(hit, differs, counts, began)
+        found = {a: compare.outside(ends[run], seen.get(run, ())) for a, run in ids.items()}
+        differs += [
+            f"{agent}: outside" for agent, one in found.items() if one.duplicated or one.missing
+        ]
+        every = found.values()
+        return differs, (sum(one.duplicated for one in every), sum(one.missing for one in every))
 
     def _judged(
         self, hit: Hit, differs: Sequence[str], counts: tuple[int, int], began: float

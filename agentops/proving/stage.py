@@ -23,7 +23,7 @@ LOOK_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 45.0
 TRIES: Final = 4
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
-AGENTS: Final = ("chain", "fan", "many", "asks", "poor", "late")
+AGENTS: Final = ("chain", "fan", "many", "asks", "poor", "late", "sleeper")
 OUTSIDE: Final = "AGENTOPS_PROVING_OUTSIDE"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from agentops.crashsweep.report import Report
-from agentops.crashsweep.session import Options, WrongHitError, sweep
+from agentops.crashsweep.session import Options, WrongHitError, WrongPlayError, sweep
 from agentops.proving.stage import StalledError
 from agentops.servers import ServerUnavailable
 from agentops.stop_signals import raised_once
@@ -45,7 +45,7 @@ class Command(BaseCommand):
                 return sweep(asked, self._say)
         except WrongHitError as error:
             raise CommandError(str(error), returncode=2) from error
-        except (ServerUnavailable, ProcessFailed, StalledError) as error:
+        except (ServerUnavailable, ProcessFailed, StalledError, WrongPlayError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self._say("Stopped.")

@@ -7,6 +7,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from gateway.core.messages import Message, ToolOffer
@@ -18,7 +19,7 @@ from tools.registry import ToolContext, ToolError, tool
 
 BRANCHES = 3
 MANY = 3
-CHAIN = ("first", "second")
+CHAIN = ("first", "second", "third")
 TOOLS = ("outside.*",)
 
 
@@ -73,6 +74,8 @@ def model(messages: Sequence[Message], _tools: Sequence[ToolOffer]) -> str:
 
 def _link(name: str) -> Any:
     async def run(ctx: Context) -> dict[str, Any]:
+        if name == CHAIN[-1]:
+            return {"output": name}
         said = await ctx.model(f"What of {name}?")
         found = await ctx.tool("outside.look", what=f"{name} look")
         booked = await ctx.tool("outside.book", what=f"{name} book")
@@ -149,6 +152,15 @@ async def asks(ctx: Context, _given: Any) -> str:
 async def poor(ctx: Context, _given: Any) -> list[str]:
     """Run out of money, and be given more."""
     return [await ctx.tool("outside.book", what=f"poor {number}") for number in range(4)]
+
+
+@agent("sleeper", version="1", tools=TOOLS)
+async def sleeper(ctx: Context, _given: Any) -> str:
+    """Sleep between two calls."""
+    await ctx.tool("outside.book", what="evening")
+    await ctx.sleep(timedelta(seconds=0.5))
+    said: str = await ctx.tool("outside.pay", what="morning")
+    return said
 
 
 @agent("late", version="1", tools=TOOLS)

@@ -189,6 +189,12 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
         "The run's state does not allow this",
         "Read the run: an ended run never moves again.",
     ),
+    runs.SignalRefused: Kind(
+        409,
+        "signal_refused",
+        "This signal cannot be kept",
+        "An id names one signal for ever: send something else under an id of its own.",
+    ),
     # the framework
     exceptions.ValidationError: INVALID,
     exceptions.ParseError: BAD_REQUEST,

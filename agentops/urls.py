@@ -21,6 +21,7 @@ API: list[URLPattern | URLResolver] = [
     path("runs", runs.RunList.as_view()),
     path("runs/<uuid:run_id>", runs.RunDetail.as_view()),
     path("runs/<uuid:run_id>/cancel", runs.RunCancel.as_view()),
+    path("runs/<uuid:run_id>/signals", runs.RunSignals.as_view()),
     path("runs/<uuid:run_id>/resume", runs.RunResume.as_view()),
     path("runs/<uuid:run_id>/rewind", travel.RunRewind.as_view()),
     path("runs/<uuid:run_id>/fork", travel.RunFork.as_view()),

@@ -75,6 +75,10 @@ class IllegalMove(RunsError):  # noqa: N818
         self.state, self.verb = state, verb
 
 
+class SignalRefused(RunsError):  # noqa: N818
+    """A signal that was not kept; nothing was changed."""
+
+
 class InvalidGraph(RunsError):  # noqa: N818
     """An agent's graph does not hold together; it was not registered."""
 

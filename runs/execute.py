@@ -28,7 +28,7 @@ from policy.core.json import JsonObject, storable
 from policy.core.outcomes import ErrorClass, Outcome
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
-from runs.asking import Asker, Asking, AskingModel, AskingTimer, AskingTool
+from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, AskingTool
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Node, Send, Step
@@ -106,6 +106,10 @@ class TaskRun:
     async def sleep(self, seconds: float) -> Outcome:
         """Wait, or find that the wait is over."""
         return await self._ask(AskingTimer(self.asker, self._ordinal(), seconds))
+
+    async def signal(self, name: str, seconds: float | None) -> Outcome:
+        """Take a signal, or find the one that was taken, or that none came in time."""
+        return await self._ask(AskingSignal(self.asker, self._ordinal(), storable(name), seconds))
 
     async def offers(self) -> tuple[ToolOffer, ...]:
         """List the tools granted to this agent, as a model is told of them."""

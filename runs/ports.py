@@ -192,6 +192,16 @@ class Store(Protocol):
         """Write an effect down, and what came of effects `before` it, in one commit."""
         ...
 
+    def take_signal(
+        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
+    ) -> tuple[Put, JsonObject | None]:
+        """Write down that a signal `put.name` is waited for, and take the oldest one for it.
+
+        Gives its `id` and `payload`; asked again by the same place, the same ones. None where
+        no signal of that name is there yet.
+        """
+        ...
+
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """Give the run's lease back and open its tasks.
 

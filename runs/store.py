@@ -16,7 +16,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
-from policy.core.json import Json
+from policy.core.json import Json, JsonObject
 from runs.core import results
 from runs.core.checkpoint import encode
 from runs.core.effects import EffectState, Place, Recorded
@@ -46,6 +46,7 @@ PUT_EFFECT = "SELECT runs_put_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 SAVE = "SELECT runs_save(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 RELEASE = "SELECT runs_release(%s, %s, %s, %s, %s, %s, %s)"
 RENEW = "SELECT runs_renew(%s, %s)"
+TAKE_SIGNAL = "SELECT runs_take_signal(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 READ_LOG = "SELECT runs_read_log(%s, %s, %s, %s)"
 
 
@@ -90,20 +91,14 @@ class PostgresStore:
 
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """Write an effect down, and what came of effects `before` it, in one commit."""
-        answer = self._one(
-            PUT_EFFECT,
-            lease.tenant_id,
-            lease.run_id,
-            lease.super_step,
-            put.place.task,
-            put.place.ordinal,
-            lease.token,
-            not lease.task,
-            lease.worker,
-            _jsonb(_put(put)),
-            _jsonb([_settled(item) for item in before]),
-        )
-        return Put(answer)
+        return Put(self._one(PUT_EFFECT, *_putting(lease, put, before)))
+
+    def take_signal(
+        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
+    ) -> tuple[Put, JsonObject | None]:
+        """Write down that a signal is waited for, and take one; see `Store.take_signal`."""
+        found = self._one(TAKE_SIGNAL, *_putting(lease, put, before))
+        return Put(found["put"]), found["signal"]
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """Give the run's lease back and open its tasks; see `Store.fan_out`."""
@@ -205,6 +200,21 @@ class PostgresStore:
     def forget(self, outbox_ids: Sequence[int]) -> None:
         """Remove outbox messages that were sent."""
         self._one("SELECT runs_sent(%s)", list(outbox_ids))
+
+
+def _putting(lease: Lease, put: PutEffect, before: Sequence[Settled]) -> tuple[Any, ...]:
+    return (
+        lease.tenant_id,
+        lease.run_id,
+        lease.super_step,
+        put.place.task,
+        put.place.ordinal,
+        lease.token,
+        not lease.task,
+        lease.worker,
+        _jsonb(_put(put)),
+        _jsonb([_settled(item) for item in before]),
+    )
 
 
 def _put(put: PutEffect) -> Mapping[str, Any]:

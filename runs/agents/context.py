@@ -55,6 +55,16 @@ class InvalidSleep(RunsError):  # noqa: N818
     error_class = ErrorClass.VALIDATION_ERROR
 
 
+class SignalTimeout(RunsError):  # noqa: N818
+    """No signal of that name came in time; `failure` says how long was waited."""
+
+    error_class = ErrorClass.TIMEOUT
+
+    def __init__(self, name: str, failure: Failed) -> None:
+        super().__init__(failure.detail)
+        self.name, self.failure = name, failure
+
+
 class Door(Protocol):
     """Where effects are asked for; the engine's side of a context."""
 
@@ -68,6 +78,10 @@ class Door(Protocol):
 
     async def sleep(self, seconds: float) -> Outcome:
         """Wait, or find that the wait is over."""
+        ...
+
+    async def signal(self, name: str, seconds: float | None) -> Outcome:
+        """Take a signal, or find the one that was taken, or that none came in time."""
         ...
 
     async def offers(self) -> tuple[ToolOffer, ...]:
@@ -197,6 +211,18 @@ class Context(_Base):
         """
         await self.door.sleep(_seconds(how_long))
 
+    async def wait_signal(self, name: str, *, timeout: timedelta | float | None = None) -> Any:
+        """Wait for a signal and give its payload. One that came earlier is taken at once.
+
+        `timeout` is in seconds or a timedelta; without one, only the run's deadline ends it.
+
+        Raises:
+            SignalTimeout: none came in time.
+            InvalidSleep: the timeout is negative, not a number, or longer than ten years.
+        """
+        seconds = None if timeout is None else _seconds(timeout)
+        return _payload(name, await self.door.signal(name, seconds))
+
     async def call(self, name: str, arguments: JsonObject) -> Outcome:
         """Call a tool and give the outcome as it is, failed or done."""
         return await self.door.tool(name, arguments)
@@ -236,6 +262,17 @@ class SyncContext(_Base):
         """Wait; as `Context.sleep`."""
         self.door.wait(self.door.sleep(_seconds(how_long)))
 
+    def wait_signal(self, name: str, *, timeout: timedelta | float | None = None) -> Any:
+        """Wait for a signal and give its payload; as `Context.wait_signal`."""
+        seconds = None if timeout is None else _seconds(timeout)
+        return _payload(name, self.door.wait(self.door.signal(name, seconds)))
+
+
+def _payload(name: str, outcome: Outcome) -> Any:
+    if isinstance(outcome, Failed):
+        raise SignalTimeout(name, outcome)
+    return outcome.value
+
 
 def _seconds(how_long: timedelta | float) -> float:
     seconds = how_long.total_seconds() if isinstance(how_long, timedelta) else float(how_long)
@@ -253,6 +290,7 @@ __all__ = [
     "InvalidSleep",
     "ModelFailed",
     "Setting",
+    "SignalTimeout",
     "State",
     "SyncContext",
     "ToolFailed",

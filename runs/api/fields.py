@@ -86,6 +86,20 @@ class ReasonRequest(StrictSerializer):
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=500)
 
 
+class SignalRequest(StrictSerializer):
+    """What to tell a run. The same `id` is the same signal, however often it is sent."""
+
+    name = serializers.CharField(max_length=200)
+    payload = serializers.JSONField(required=False, allow_null=True, default=None)
+    id = serializers.CharField(required=False, default="", allow_blank=True, max_length=200)
+
+
+class SignalSerializer(serializers.Serializer[Any]):
+    """A signal that was kept."""
+
+    id = serializers.CharField()
+
+
 class RunQuery(PageQuery):
     """Which runs. Also `metadata.NAME=VALUE`, as often as wanted."""
 

@@ -25,10 +25,13 @@ from runs.api.fields import (
     RunDetailSerializer,
     RunQuery,
     RunSerializer,
+    SignalRequest,
+    SignalSerializer,
     StartRequest,
 )
 from runs.operations.cancel import cancel_run
 from runs.operations.resume import resume_run
+from runs.operations.send_signal import SendSignal, send_signal
 from runs.operations.start import StartRun, start_run
 
 METADATA: Final = "metadata."
@@ -179,6 +182,29 @@ class RunResume(ApiView):
             return Answer(202, _run_body(run_id))
 
         return answer_once(request, "runs.resume", act, now=now).response()
+
+
+class RunSignals(ApiView):
+    """Telling a run something by name."""
+
+    @extend_schema(
+        operation_id="runs_signal",
+        summary="Send a signal to a run",
+        parameters=[pages.IDEMPOTENCY_KEY],
+        request=SignalRequest,
+        responses={202: SignalSerializer},
+    )
+    def post(self, request: Request, run_id: UUID) -> Response:
+        """Send a signal. It is kept until a task of the run waits for one of its name."""
+        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
+        asked = body_of(request, SignalRequest)
+        now = timezone.now()
+
+        def act() -> Answer:
+            command = SendSignal(run_id=run_id, **asked)
+            return Answer(202, {"id": send_signal(command, by=actor, now=now)})
+
+        return answer_once(request, "runs.signal", act, now=now).response()
 
 
 def _run_body(run_id: UUID) -> dict[str, Any]:

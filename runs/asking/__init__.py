@@ -6,7 +6,8 @@ waits.
 
 from runs.asking.effect import Asker, Asking
 from runs.asking.model import AskingModel
+from runs.asking.signal import AskingSignal
 from runs.asking.timer import AskingTimer
 from runs.asking.tool import AskingTool
 
-__all__ = ["Asker", "Asking", "AskingModel", "AskingTimer", "AskingTool"]
+__all__ = ["Asker", "Asking", "AskingModel", "AskingSignal", "AskingTimer", "AskingTool"]

@@ -71,6 +71,15 @@ class Asker:
         """Name the place of the task's n-th question."""
         return Place(self.claimed.lease.super_step, self.task, ordinal)
 
+    async def take_signal(self, put: PutEffect) -> JsonObject | None:
+        """Write down that a signal is waited for, and take one if it is there; raises as `put`."""
+        before, self.settled[:] = list(self.settled), []
+        answer, signal = await self.shell.loop.in_thread(
+            self.shell.store.take_signal, self.claimed.lease, put, before
+        )
+        self._allowed(answer)
+        return signal
+
     async def put(self, put: PutEffect) -> Put:
         """Write an effect down, together with the outcomes that are not written yet.
 
@@ -87,13 +96,16 @@ class Asker:
             self.shell.store.put_effect, self.claimed.lease, put, before
         )
         faults.point("put_effect.after")
+        self._allowed(answer)
+        return answer
+
+    def _allowed(self, answer: Put) -> None:
         if answer is Put.LEASE_LOST:
             raise LeaseLost(self.claimed.lease.run_id, self.claimed.lease.token)
         if answer is Put.CANCELLED:
             raise Stopped(ErrorClass.CANCELLATION)
         if answer is Put.DEADLINE:
             raise Stopped(ErrorClass.TIMEOUT)
-        return answer
 
     async def sent(self, call: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Wait for the world's answer, unless the brake is pulled first.

@@ -21,6 +21,7 @@ STATE: Final[Mapping[str, str]] = {
 }
 REASON: Final[Mapping[str, str]] = {
     "timer": "Waiting for a timer",
+    "signal": "Waiting for a signal",
     "approval": "Waiting for approval",
     "outcome_unknown": "Waiting for somebody to say what happened",
     "poison": "Parked: it broke its worker again and again",

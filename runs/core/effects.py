@@ -14,6 +14,7 @@ class EffectKind(StrEnum):
     MODEL = "model"
     TOOL = "tool"
     TIMER = "timer"
+    SIGNAL = "signal"
 
 
 class EffectState(StrEnum):

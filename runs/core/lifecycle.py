@@ -33,6 +33,7 @@ class Reason(StrEnum):
     POISON = "poison"
     VERSION = "version"
     BUDGET = "budget"
+    SIGNAL = "signal"
 
 
 _HELD: Final = {RunState.QUEUED, RunState.CANCELLED, RunState.EXPIRED, RunState.FAILED}

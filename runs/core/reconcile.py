@@ -58,6 +58,7 @@ SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
     Reason.OUTCOME_UNKNOWN: RunState.INTERRUPTED,
     Reason.APPROVAL: RunState.INTERRUPTED,
     Reason.BUDGET: RunState.PAUSED,
+    Reason.SIGNAL: RunState.WAITING,
     Reason.TIMER: RunState.WAITING,
 }
 """The state for each reason, the one that most needs somebody first."""

@@ -2,6 +2,7 @@
 
 from runs.models.agents import Agent, AgentVersion
 from runs.models.runs import Checkpoint, Effect, OutboxMessage, Run, RunEvent, Task
+from runs.models.signals import Signal
 
 __all__ = [
     "Agent",
@@ -11,5 +12,6 @@ __all__ = [
     "OutboxMessage",
     "Run",
     "RunEvent",
+    "Signal",
     "Task",
 ]

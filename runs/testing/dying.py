@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from policy.core.json import Json
+from policy.core.json import Json, JsonObject
 from runs.core.results import TaskResult
 from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled, Store
 
@@ -70,6 +70,13 @@ class Mortal:
         """See `Store.put_effect`."""
         self._write()
         return self._store.put_effect(lease, put, before)
+
+    def take_signal(
+        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
+    ) -> tuple[Put, JsonObject | None]:
+        """See `Store.take_signal`."""
+        self._write()
+        return self._store.take_signal(lease, put, before)
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """See `Store.fan_out`."""

@@ -15,9 +15,9 @@ from policy.errors import ApprovalNotOpen, InvalidDecision
 from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.travel import rewound
-from runs.errors import IllegalMove
+from runs.errors import IllegalMove, SignalRefused
 from runs.testing import ledger
-from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, stored
+from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, SignalRow, stored
 from runs.testing.store import MemoryStore
 
 BECOMES: Final = {
@@ -92,6 +92,28 @@ def decide(
         approval.decision_reason, approval.result = reason, stored(result)
         told = {"approval": approval.id, "decision": decision, "by": by}
         wake(store, store.runs[approval.run_id], "approval.decided", told)
+
+
+def signal(store: MemoryStore, run: RunRow, name: str, payload: Json = None, id: str = "") -> None:  # noqa: A002 - the field's name
+    """Keep a signal for its run, and call upon the run.
+
+    Raises:
+        IllegalMove: it has ended.
+        SignalRefused: its id belongs to another signal.
+    """
+    with store.lock:
+        given = SignalRow(
+            id=id or f"signal-{len(run.signals) + 1}", name=name, payload=stored(payload)
+        )
+        known = run.signals.get(given.id)
+        if known is not None:
+            if (known.name, known.payload) != (name, given.payload):
+                raise SignalRefused(f"{id!r} was another signal before; give it a new id")
+            return
+        if run.state in FINAL:
+            raise IllegalMove(run.state, "signalled")
+        run.signals[given.id] = given
+        wake(store, run, "signal.received", {"signal": given.id, "name": name})
 
 
 def raise_budget(store: MemoryStore, name: str, unit: Unit, amount: Decimal) -> None:

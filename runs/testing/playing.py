@@ -264,6 +264,11 @@ class Played:
         people.raise_budget(self.store, "run", Unit(unit), Decimal(amount))
         return self._go_on()
 
+    def signal(self, name: str, payload: Json = None, *, id: str = "") -> Played:  # noqa: A002
+        """Tell the run something by name, and go on. Usable while the run goes on, too."""
+        people.signal(self.store, self._run, name, payload, id)
+        return self._go_on()
+
     def cancel(self, reason: str = "cancelled by the test") -> Played:
         """Cancel the run. Usable from a tool or a model while the run goes on."""
         people.cancel(self.store, self._run, reason)

@@ -107,6 +107,16 @@ class ApprovalRow:
 
 
 @dataclass(slots=True, kw_only=True)
+class SignalRow:
+    """What somebody told a run by name."""
+
+    id: str
+    name: str
+    payload: Json
+    taken_by: Place | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class CheckpointRow:
     """A head, the writes of its super-step, and the token they were committed under."""
 
@@ -146,6 +156,7 @@ class RunRow:
     checkpoints: dict[int, CheckpointRow] = field(default_factory=dict)
     tasks: dict[tuple[int, str], TaskRow] = field(default_factory=dict)
     effects: dict[Place, EffectRow] = field(default_factory=dict)
+    signals: dict[str, SignalRow] = field(default_factory=dict)
 
     def emit(self, kind: str, data: JsonObject) -> None:
         """Append an event; its number is its place in the list, from 1."""

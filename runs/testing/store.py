@@ -172,6 +172,20 @@ class MemoryStore:
                 return Put.LEASE_LOST
             return ledger.put(self, run, lease, put, before)
 
+    def take_signal(
+        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
+    ) -> tuple[Put, JsonObject | None]:
+        """Write down that a signal is waited for, and take one; see `Store.take_signal`."""
+        with self.lock:
+            answer = self.put_effect(lease, put, before)
+            signals = self.runs[lease.run_id].signals.values() if answer is Put.OK else ()
+            mine = [s for s in signals if s.taken_by == put.place]
+            free = [s for s in signals if s.taken_by is None and s.name == put.name]
+            for signal in (mine or free)[:1]:
+                signal.taken_by = put.place
+                return answer, {"id": signal.id, "payload": stored(signal.payload)}
+            return answer, None
+
     def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
         """Commit a super-step, or raise LeaseLost and write nothing."""
         head = stored(encode(save.checkpoint)) if save.checkpoint else None

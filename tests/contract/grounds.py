@@ -101,6 +101,7 @@ class Ground(Protocol):
     def resume(self, run_id: str) -> None: ...
     def rewind(self, run_id: str, super_step: int) -> None: ...
     def wake(self, run_id: str) -> None: ...
+    def signal(self, run_id: str, name: str, payload: Json = None, known_as: str = "") -> None: ...
     def another_tenant(self) -> str: ...
 
 
@@ -219,6 +220,9 @@ class MemoryGround:
 
     def rewind(self, run_id: str, super_step: int) -> None:
         people.rewind(self.store, self.store.runs[run_id], super_step)
+
+    def signal(self, run_id: str, name: str, payload: Json = None, known_as: str = "") -> None:
+        people.signal(self.store, self.store.runs[run_id], name, payload, known_as)
 
     def wake(self, run_id: str) -> None:
         people.wake(self.store, self.store.runs[run_id], "called", {})

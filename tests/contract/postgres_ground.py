@@ -24,6 +24,7 @@ from runs.operations.decide import Decide, Decision, decide_approval
 from runs.operations.raise_budget import raise_budget
 from runs.operations.resume import resume_run
 from runs.operations.rewind import Rewind, rewind_run
+from runs.operations.send_signal import SendSignal, send_signal
 from runs.operations.start import StartRun, start_run
 from runs.ports import Nudge
 from runs.store import PostgresStore
@@ -201,6 +202,11 @@ class PostgresGround:
         command = Rewind(run_id=UUID(run_id), super_step=super_step, accepting=True)
         with self._scope():
             rewind_run(command, by=SYSTEM, now=datetime.now(UTC))
+
+    def signal(self, run_id: str, name: str, payload: Json = None, known_as: str = "") -> None:
+        command = SendSignal(run_id=UUID(run_id), name=name, payload=payload, id=known_as)
+        with self._scope():
+            send_signal(command, by=SYSTEM, now=datetime.now(UTC))
 
     def wake(self, run_id: str) -> None:
         with self._scope():

@@ -219,3 +219,20 @@ def test_agents_are_listed_with_their_versions(api: Api) -> None:
 
     ours = next(agent for agent in agents if agent["name"] == "helper")
     assert [version["version"] for version in ours["versions"]] == ["1"]
+
+
+def test_a_signal_is_kept_once_and_the_run_is_called_upon(api: Api) -> None:
+    run_id = a_run(api)["id"]
+    path = f"/api/v1/runs/{run_id}/signals"
+    told = {"name": "paid", "payload": {"amount": 1}, "id": "s1"}
+
+    first, again = api.post(path, told), api.post(path, told)
+    other = api.post(path, {**told, "payload": {"amount": 2}})
+    nameless = api.post(path, {"payload": 1})
+
+    assert [first.status_code, again.status_code] == [202, 202]
+    assert first.json() == again.json() == {"id": "s1"}
+    assert (other.status_code, other.json()["code"]) == (409, "signal_refused")
+    assert nameless.status_code == 422
+    events = api.get(f"/api/v1/runs/{run_id}/events").json()["results"]
+    assert [event["type"] for event in events].count("signal.received") == 1

@@ -16,6 +16,7 @@ from runs.models import Agent, Run
 from tests.http import Api, a_budget, a_client, a_run, an_agent, an_approval
 
 BODIES: dict[str, dict[str, Any]] = {
+    "signals": {"name": "paid"},
     "decide": {"decision": "approve", "digest": "0" * 64},
     "raise": {"unit": "cost", "amount": "1", "reason": "mine"},
     "cancel": {"reason": "mine"},

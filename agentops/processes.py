@@ -17,7 +17,7 @@ from typing import Final
 
 from agentops.servers import Servers, secret
 from agentops.supervisor import Process
-from agentops.workers import GRACE_SECONDS, ready_workers
+from agentops.workers import ready_workers
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 PROCESSES: Final = 2
@@ -62,7 +62,7 @@ class Processes:
             environment=self.environment,
             folder=CHECKOUT,
             before_start=self._forget_workers,
-            grace_seconds=GRACE_SECONDS + 2,
+            grace_seconds=float(self.environment.get("AGENTOPS_GRACE_SECONDS") or 8) + 2,
             is_ready=lambda: len(ready_workers(self.run)) == processes,
         )
 

@@ -72,6 +72,7 @@ DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH = 64
 
 # --- The engine -----------------------------------------------------------------------------
 LEASE_SECONDS = env.number("AGENTOPS_LEASE_SECONDS", 6, least=1)
+GRACE_SECONDS = env.number("AGENTOPS_GRACE_SECONDS", 8, least=2)
 BURST_SUPER_STEPS = int(env.number("AGENTOPS_BURST_SUPER_STEPS", 20, least=1))
 BURST_SECONDS = env.number("AGENTOPS_BURST_SECONDS", 2, least=0)
 SWEEP_SECONDS = env.number("AGENTOPS_SWEEP_SECONDS", 0.5, least=0.05)

@@ -13,6 +13,7 @@ that forking it is safe. A worker that finds its nursery gone ends itself.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import os
 import signal
@@ -26,7 +27,6 @@ from typing import Any, Final, NoReturn
 
 CHECK_SECONDS: Final = 0.5
 TOO_SOON_SECONDS: Final = 1.0
-GRACE_SECONDS: Final = 8.0
 LONGEST_PAUSE: Final = 10.0
 
 
@@ -87,7 +87,7 @@ class Nursery:
         for pid in self._workers:
             os.kill(pid, signal.SIGTERM)
         signal.signal(signal.SIGALRM, self._end)
-        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, _grace())
 
     def _end(self, *_: Any) -> None:
         for pid in self._workers:
@@ -112,9 +112,13 @@ def ready_workers(folder: Path) -> dict[str, int]:
 
 def work(number: int, concurrency: int, ready: Path | None) -> NoReturn:
     """Be a Celery worker until told to stop. Runs in a process of its own."""
-    from celery.signals import worker_ready  # noqa: PLC0415 - imported in the nursery
+    from celery.signals import (  # noqa: PLC0415 - imported in the nursery
+        worker_ready,
+        worker_shutting_down,
+    )
 
     from agentops.celery import app  # noqa: PLC0415
+    from runs.process import close  # noqa: PLC0415
 
     def announce(**_: Any) -> None:
         if ready is not None:
@@ -122,7 +126,18 @@ def work(number: int, concurrency: int, ready: Path | None) -> NoReturn:
             written.write_text(str(os.getpid()), "utf-8")
             written.rename(ready)
 
+    def begin_to_end(**_: Any) -> None:
+        threading.Thread(target=_end_in_grace, name="drain", daemon=True).start()
+
     worker_ready.connect(announce, weak=False)
+    worker_shutting_down.connect(begin_to_end, weak=False)
+    with contextlib.suppress(SystemExit):
+        _celery(app, number, concurrency)
+    close()
+    os._exit(0)
+
+
+def _celery(app: Any, number: int, concurrency: int) -> None:
     app.worker_main(
         [
             "worker",
@@ -132,6 +147,23 @@ def work(number: int, concurrency: int, ready: Path | None) -> NoReturn:
             *("--loglevel", "WARNING"),
         ]
     )
+
+
+def _grace() -> float:
+    """Say how long a worker that is told to end may take."""
+    from django.conf import settings  # noqa: PLC0415 - set up in the nursery
+
+    seconds: float = settings.GRACE_SECONDS
+    return seconds
+
+
+def _end_in_grace() -> None:
+    """Give everything back in time, and end even if some code will not."""
+    from runs.process import drain  # noqa: PLC0415 - imported in the nursery
+
+    began, grace = time.monotonic(), _grace()
+    drain(grace * 0.8)
+    time.sleep(max(began + grace * 0.9 - time.monotonic(), 0))
     os._exit(0)
 
 

@@ -34,7 +34,7 @@ class LeaseKeeper:
     def __init__(self, renew: Renew, *, ttl: float) -> None:
         self._renew, self._pause = renew, ttl / 3
         self._held: dict[int, tuple[Lease, Brake]] = {}
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
@@ -51,7 +51,6 @@ class LeaseKeeper:
         finally:
             with self._lock:
                 self._held.pop(handle, None)
-                self._lock.notify_all()
 
     def held(self) -> list[Lease]:
         """List what this process holds now."""
@@ -66,11 +65,6 @@ class LeaseKeeper:
         """Cut everything that is under way."""
         for _, brake in self._now():
             brake.pull(why)
-
-    def is_idle_within(self, seconds: float) -> bool:
-        """Wait until nothing is held, for so long at most; say whether that is so."""
-        with self._lock:
-            return self._lock.wait_for(lambda: not self._held, timeout=max(seconds, 0))
 
     def close(self) -> None:
         """Stop renewing."""

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 import orjson
+import structlog
 from django.conf import settings
 from django.db import connection
 from psycopg import Connection, conninfo
@@ -19,12 +20,16 @@ from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
 
 from runs.advance import Burst, Engine
+from runs.brake import Cut
+from runs.errors import LeaseLost, StoreAway
 from runs.leases import LeaseKeeper
 from runs.live import LiveWorld
 from runs.loop import IoLoop
 from runs.outbox import Sender
 from runs.shell import Shell
 from runs.store import PostgresStore
+
+log = structlog.get_logger()
 
 CHECK_SECONDS: Final = 1.0
 
@@ -109,3 +114,40 @@ def _engine() -> Engine:
     )
     burst = Burst(super_steps=settings.BURST_SUPER_STEPS, seconds=settings.BURST_SECONDS)
     return Engine(shell=shell, keeper=keeper, send=Sender(store.forget), burst=burst)
+
+
+_ended: Final = threading.Event()
+
+
+def drain(seconds: float) -> None:
+    """Give everything back within so many seconds, so that others go on with it at once.
+
+    From now on nothing is taken and no effect begins; bursts end at their next boundary.
+    After three quarters of the time calls under way are cut; at its end whatever is still
+    held is released over the head of its thread, which can write nothing any more.
+    """
+    if not _engine.cache_info().currsize:
+        return
+    made = engine()
+    made.shell.draining.set()
+    if _ended.wait(seconds * 0.75):
+        return
+    made.keeper.stop_all(Cut.SHUTDOWN)
+    if _ended.wait(seconds * 0.25):
+        return
+    for lease in made.keeper.held():
+        try:
+            made.release(lease)
+        except (LeaseLost, StoreAway) as error:
+            log.warning("lease.not_released", run_id=lease.run_id, detail=str(error))
+    close()
+
+
+def close() -> None:
+    """Put this process's engine away: what was sent is forgotten, nothing is renewed."""
+    _ended.set()
+    if _engine.cache_info().currsize:
+        made = engine()
+        made.keeper.close()
+        if isinstance(made.send, Sender):
+            made.send.close()

@@ -57,6 +57,7 @@ if DATABASE_ROLE == "app":  # many threads, few connections
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 HOT_POOL_SIZE = int(env.number("AGENTOPS_HOT_POOL_SIZE", 8, least=1))
+GROUP_COMMITS = env.flag("AGENTOPS_GROUP_COMMITS", default=True)
 
 # --- Redis and Celery -----------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL")

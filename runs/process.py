@@ -100,7 +100,7 @@ def engine() -> Engine:
 
 @cache
 def _engine() -> Engine:
-    store = PostgresStore(open_pool(settings.HOT_POOL_SIZE))
+    store = PostgresStore(open_pool(settings.HOT_POOL_SIZE), groups=settings.GROUP_COMMITS)
     ttl = settings.LEASE_SECONDS
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
     shell = Shell(

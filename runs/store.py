@@ -17,10 +17,11 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from policy.core.json import Json, JsonObject
+from runs.committing import PATIENCE, Committer, Part
 from runs.core import results
 from runs.core.checkpoint import encode
 from runs.core.effects import EffectState, Place, Recorded
-from runs.core.lifecycle import RunState
+from runs.core.lifecycle import FINAL, RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import (
@@ -47,6 +48,7 @@ SAVE = "SELECT runs_save(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 RELEASE = "SELECT runs_release(%s, %s, %s, %s, %s, %s, %s)"
 RENEW = "SELECT runs_renew(%s, %s)"
 TAKE_SIGNAL = "SELECT runs_take_signal(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+COMMIT = "SELECT runs_commit(%s, %s)"
 READ_LOG = "SELECT runs_read_log(%s, %s, %s, %s)"
 
 
@@ -59,10 +61,14 @@ def _jsonb(value: Any) -> Jsonb:
 
 
 class PostgresStore:
-    """A `Store` over PostgreSQL."""
+    """A `Store` over PostgreSQL. With `groups`, commits of different runs share transactions."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(
+        self, pool: ConnectionPool, *, groups: bool = True, patience: float = PATIENCE
+    ) -> None:
         self._pool = pool
+        committer = Committer(self._alone, self._together, patience=patience)
+        self._committer = committer if groups else None
 
     def _one(self, statement: str, *args: Any) -> Any:
         try:
@@ -71,6 +77,33 @@ class PostgresStore:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise StoreAway(f"{type(error).__name__}: {error}") from error
         return row[0] if row else None
+
+    def _commit(self, kind: str, statement: str, *args: Any) -> Any:
+        """Carry out a statement about the run named by the first two arguments."""
+        part = Part(kind=kind, statement=statement, args=args)
+        return self._alone(part) if self._committer is None else self._committer.commit(part)
+
+    def _alone(self, part: Part) -> Any:
+        return self._one(part.statement, *part.args)
+
+    def _together(self, parts: Sequence[Part]) -> Sequence[Any]:
+        """Carry out parts of several runs in one transaction.
+
+        Raises:
+            StoreAway: the connection was lost, so that nobody knows what became of them.
+            psycopg.Error: the database refused one of them, and so all.
+        """
+        items = [[part.kind, *map(_plain, part.args)] for part in parts]
+        moves_money = any(part.moves_money for part in parts)
+        try:
+            with self._pool.connection() as connection:
+                row = connection.execute(COMMIT, (_jsonb(items), moves_money)).fetchone()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if _is_refused(error):
+                raise
+            raise StoreAway(f"{type(error).__name__}: {error}") from error
+        answers: list[Any] = row[0] if row else []
+        return answers
 
     def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
         """Win the run's lease, or None if somebody holds it or it waits or has ended."""
@@ -91,7 +124,7 @@ class PostgresStore:
 
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """Write an effect down, and what came of effects `before` it, in one commit."""
-        return Put(self._one(PUT_EFFECT, *_putting(lease, put, before)))
+        return Put(self._commit("put_effect", PUT_EFFECT, *_putting(lease, put, before)))
 
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
@@ -120,7 +153,8 @@ class PostgresStore:
         self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
     ) -> Claimed | None:
         """Keep a task's result; the last task to finish wins the run's lease."""
-        found = self._one(
+        found = self._commit(
+            "finish_task",
             FINISH_TASK,
             lease.tenant_id,
             lease.run_id,
@@ -141,7 +175,8 @@ class PostgresStore:
     def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
         """Commit a super-step, or raise LeaseLost and write nothing."""
         head = save.checkpoint and encode(save.checkpoint)
-        found = self._one(
+        found = self._commit(
+            "save" if save.effects or save.state in FINAL else "plain_save",
             SAVE,
             lease.tenant_id,
             lease.run_id,
@@ -200,6 +235,16 @@ class PostgresStore:
     def forget(self, outbox_ids: Sequence[int]) -> None:
         """Remove outbox messages that were sent."""
         self._one("SELECT runs_sent(%s)", list(outbox_ids))
+
+
+def _plain(value: Any) -> Any:
+    return value.obj if isinstance(value, Jsonb) else value
+
+
+def _is_refused(error: psycopg.Error) -> bool:
+    """Tell an answer (a deadlock, a lock not had in time) from a connection that went away."""
+    state = error.sqlstate or "08"
+    return not state.startswith(("08", "57P"))
 
 
 def _putting(lease: Lease, put: PutEffect, before: Sequence[Settled]) -> tuple[Any, ...]:

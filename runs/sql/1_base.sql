@@ -7,6 +7,7 @@
 --   4_endings   a run that ends, is stopped from the outside, or is called upon
 --   5_tasks     a super-step of several tasks, held one by one
 --   6_saves     everything that happened in a super-step, or nothing
+--   7_groups    the same for several runs at once
 --
 -- `manage.py migrate` runs these files again each time, in the order of their names: a
 -- function is replaced; one whose parameters changed stands beside the old one, so that

@@ -32,14 +32,14 @@ def system_pool(migrated: None) -> Iterator[Any]:  # noqa: ARG001
         yield pool
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "postgres in groups"])
 def ground(request: pytest.FixtureRequest) -> Ground:
     """A store of each kind."""
     from tests.contract.grounds import MemoryGround
 
     if request.param == "memory":
         return MemoryGround()
-    made: Ground = request.getfixturevalue("postgres")
+    made: Ground = request.getfixturevalue("postgres" if request.param == "postgres" else "grouped")
     return made
 
 
@@ -51,4 +51,17 @@ def postgres(
 
     return PostgresGround(
         tenant=str(tenant), pool=engine_pool, system=system_pool, strange=lambda: other_tenant
+    )
+
+
+@pytest.fixture
+def grouped(engine_pool: Any, system_pool: Any, tenant: UUID, other_tenant: UUID) -> PostgresGround:
+    from tests.contract.postgres_ground import PostgresGround
+
+    return PostgresGround(
+        tenant=str(tenant),
+        pool=engine_pool,
+        system=system_pool,
+        strange=lambda: other_tenant,
+        groups=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from policy.core.actor import SYSTEM
 from policy.core.json import Json
 from policy.core.money import Amounts, Balance, Limits, Unit
 from policy.models import Approval, AuditEvent, Budget
+from runs.committing import Part
 from runs.models import Checkpoint, Effect, OutboxMessage, Run, RunEvent
 from runs.nudging import wake
 from runs.operations.cancel import cancel_run
@@ -45,6 +46,13 @@ UPDATE policy_approval SET expires_at = expires_at - by FROM gone WHERE run_id =
 """
 
 
+class Grouped(PostgresStore):
+    """A store that commits even what is alone as a group."""
+
+    def _alone(self, part: Part) -> Any:
+        return self._together([part])[0]
+
+
 @dataclass(slots=True, kw_only=True)
 class PostgresGround:
     """A `PostgresStore` as the application's role; time passes by moving a run's moments back."""
@@ -54,10 +62,11 @@ class PostgresGround:
     system: ConnectionPool
     strange: Callable[[], UUID]
     name: str = "postgres"
+    groups: bool = False
+    store: PostgresStore = field(init=False)
 
-    @property
-    def store(self) -> PostgresStore:
-        return PostgresStore(self.pool)
+    def __post_init__(self) -> None:
+        self.store = Grouped(self.pool) if self.groups else PostgresStore(self.pool, groups=False)
 
     def _scope(self) -> Any:
         return tenancy.scope(UUID(self.tenant))

@@ -1,0 +1,160 @@
+"""Commits of different runs, grouped: what is ready at the same moment shares a transaction.
+
+    commit ──nobody is at it──▶ carry it out at once, with whatever else is waiting
+       │
+       └──somebody is────────▶ wait ──▶ taken along by whoever is next
+                                   ──▶ or be next: the first who waits leads
+
+Nothing waits for a group to fill: the group is what gathered while the one before was under
+way, so a run that is alone is as fast as without. A group that fails is dissolved: each of its
+members carries out its own part by itself, in its own thread, and only the bad one fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from runs.errors import StoreAway
+
+MOST: Final = 32
+"""Parts of one group: more would hold many rows for long and gain nothing."""
+
+PATIENCE: Final = 0.1
+"""Seconds after which somebody who waits leads a group beside the one that is stuck."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One statement about one run; its arguments begin with the tenant's and the run's ids."""
+
+    kind: str
+    statement: str
+    args: tuple[Any, ...]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Order a group: its locks are taken in the order of the runs' ids."""
+        return self.args[1], self.args[0]
+
+    @property
+    def moves_money(self) -> bool:
+        """Say whether budgets may be written, which are then locked before anything else."""
+        return self.kind != "plain_save"
+
+
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A part whose thread waits: for its answer, for its turn to lead, or to go alone."""
+
+    part: Part
+    called: threading.Lock = field(default_factory=_taken)
+    leads: bool = False
+    is_alone: bool = False
+    answer: Any = None
+    away: str | None = "the thread that was to commit it ended"
+
+
+class Committer:
+    """Groups the parts that threads of this process want committed at the same moment.
+
+    `alone` carries out one part. `together` carries out several in one transaction and gives
+    their answers in the same order; it raises StoreAway where nobody knows what became of
+    them, and anything else only where all of it was rolled back.
+    """
+
+    def __init__(
+        self,
+        alone: Callable[[Part], Any],
+        together: Callable[[Sequence[Part]], Sequence[Any]],
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._alone, self._together, self._patience = alone, together, patience
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._leaders = 0
+
+    @property
+    def waiting(self) -> int:
+        """Count the parts that wait for a commit under way."""
+        with self._lock:
+            return len(self._waiting)
+
+    def commit(self, part: Part) -> Any:
+        """Carry a part out, perhaps with others, and give its answer.
+
+        Raises:
+            StoreAway: the database went away; whether the part was carried out is unknown.
+        """
+        mine = _Waiting(part)
+        if self._leads(mine):
+            others = self._taken_along(mine)
+            try:
+                if others:
+                    self._carry_out([mine, *others])
+                else:
+                    return self._alone(part)
+            finally:
+                self._hand_over(others)
+        if mine.is_alone:
+            return self._alone(part)
+        if mine.away is not None:
+            raise StoreAway(mine.away)
+        return mine.answer
+
+    def _leads(self, mine: _Waiting) -> bool:
+        """Wait until another thread carried this part out (False), or it is our turn to lead."""
+        with self._lock:
+            if not self._leaders:
+                self._leaders = 1
+                return True
+            self._waiting.append(mine)
+        if not mine.called.acquire(timeout=self._patience):
+            with self._lock:
+                if mine in self._waiting and not mine.leads:
+                    self._leaders += 1
+                    return True
+            mine.called.acquire()
+        return mine.leads
+
+    def _taken_along(self, mine: _Waiting) -> list[_Waiting]:
+        with self._lock:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            others = [one for one in self._waiting if not one.leads][: MOST - 1]
+            self._waiting = [one for one in self._waiting if one not in others]
+        return others
+
+    def _carry_out(self, group: list[_Waiting]) -> None:
+        group.sort(key=lambda one: one.part.key)
+        try:
+            answers = self._together([one.part for one in group])
+        except StoreAway as away:
+            for one in group:
+                one.away = str(away)
+        except Exception:  # noqa: BLE001 - whatever it was, each finds out about its own part
+            for one in group:
+                one.is_alone, one.away = True, None
+        else:
+            for one, answer in zip(group, answers, strict=True):
+                one.answer, one.away = answer, None
+
+    def _hand_over(self, group: list[_Waiting]) -> None:
+        """Call the next leader, if somebody waits, and then those who were taken along."""
+        with self._lock:
+            self._leaders -= 1
+            following = next((one for one in self._waiting if not one.leads), None)
+            if following is not None and not self._leaders:
+                following.leads, self._leaders = True, 1
+                following.called.release()
+        for one in group:
+            one.called.release()

@@ -1,0 +1,207 @@
+"""Commits of several runs in one transaction: each as if it were alone, whatever the others are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from typing import Any, cast
+
+import pytest
+
+from policy.core.money import Limits
+from runs.committing import Part
+from runs.core.lifecycle import RunState
+from runs.core.results import Finished
+from runs.errors import LeaseLost, StoreAway
+from runs.ports import Claimed, Put
+from runs.process import open_pool
+from runs.store import PostgresStore
+from tests.contract.builds import a_model, a_save, a_tool, done, ended, fanned_out
+from tests.contract.grounds import LEASE, claim, claim_task
+from tests.contract.postgres_ground import PostgresGround
+from tests.processes import eventually
+
+LONG = 30.0
+STUCK = "stuck"
+
+
+class OneGroup(PostgresStore):
+    """A store that makes calls wait for each other, so that they are one group."""
+
+    def __init__(self, ground: PostgresGround) -> None:
+        super().__init__(ground.pool, patience=LONG)
+        self.groups: list[int] = []
+        self._is_held, self._go_on = Event(), Event()
+
+    def _alone(self, part: Part) -> Any:
+        if part.kind != STUCK:
+            return super()._alone(part)
+        self._is_held.set()
+        return self._go_on.wait(LONG)
+
+    def _together(self, parts: Any) -> Any:
+        self.groups.append(len(parts))
+        return super()._together(parts)
+
+    def at_once(self, *calls: Callable[[], Any]) -> list[Future[Any]]:
+        """Make calls behind one that is held until all of them wait."""
+        committer = self._committer
+        assert committer is not None
+        with ThreadPoolExecutor(len(calls) + 1) as threads:
+            stuck = Part(kind=STUCK, statement="", args=("", ""))
+            threads.submit(committer.commit, stuck)
+            assert self._is_held.wait(LONG)
+            made = [threads.submit(call) for call in calls]
+            assert eventually(lambda: committer.waiting == len(calls))
+            self._go_on.set()
+        return made
+
+
+def saving(store: PostgresStore, claimed: Claimed, **change: Any) -> Callable[[], Any]:
+    return lambda: store.save(claimed.lease, a_save(claimed, **change), ttl=LEASE)
+
+
+def elsewhere(ground: PostgresGround) -> PostgresGround:
+    """The same database, seen by another tenant."""
+    return replace(ground, tenant=ground.another_tenant())
+
+
+def test_a_lost_lease_in_a_group_drops_only_its_own_part(postgres: PostgresGround) -> None:
+    held, lost = (claim(postgres, postgres.start("a")) for _ in range(2))
+    postgres.pass_time(lost.lease.run_id, LEASE + 1)
+    newer = claim(postgres, lost.lease.run_id, "w2")
+    store = OneGroup(postgres)
+
+    good, bad = store.at_once(saving(store, held), saving(store, lost))
+
+    assert store.groups == [2]
+    assert good.result().state is RunState.RUNNING
+    with pytest.raises(LeaseLost):
+        bad.result()
+    assert postgres.run(held.lease.run_id).super_step == 1
+    assert postgres.run(lost.lease.run_id).super_step == 0
+    assert postgres.run(lost.lease.run_id).token == newer.lease.token
+
+
+def test_a_poisoned_part_of_a_group_fails_alone(postgres: PostgresGround) -> None:
+    good, bad, also_good = (claim(postgres, postgres.start("a")) for _ in range(3))
+    store = OneGroup(postgres)
+
+    made = store.at_once(
+        saving(store, good),
+        saving(store, bad, writes={"sum": "\0 is no text that can be stored"}),
+        saving(store, also_good),
+    )
+
+    assert store.groups == [3]
+    assert [one.exception() is None for one in made] == [True, False, True]
+    steps = [postgres.run(one.lease.run_id).super_step for one in (good, bad, also_good)]
+    assert steps == [1, 0, 1]
+    assert len(postgres.events(good.lease.run_id)) == len(postgres.events(bad.lease.run_id))
+
+
+def test_parts_of_many_tenants_in_a_group_never_mix(postgres: PostgresGround) -> None:
+    other = elsewhere(postgres)
+    ours, theirs = claim(postgres, postgres.start("a")), claim(other, other.start("a"))
+    as_if_ours = replace(theirs, lease=replace(theirs.lease, tenant_id=postgres.tenant))
+    store = OneGroup(postgres)
+
+    mine, stolen, *put = store.at_once(
+        saving(store, ours, events=[("mine", {})]),
+        saving(store, as_if_ours, events=[("stolen", {})]),
+        lambda: store.put_effect(as_if_ours.lease, a_tool(), []),
+        lambda: store.put_effect(theirs.lease, a_model(), []),
+    )
+
+    assert store.groups == [4]
+    assert mine.result().state is RunState.RUNNING
+    assert [one.result() for one in put] == [Put.LEASE_LOST, Put.OK]
+    with pytest.raises(LeaseLost):
+        stolen.result()
+    assert "mine" in {kind for _, kind in postgres.events(ours.lease.run_id)}
+    assert "stolen" not in {kind for _, kind in other.events(theirs.lease.run_id)}
+    assert (other.run(theirs.lease.run_id).super_step, len(other.effects(theirs.lease.run_id))) == (
+        0,
+        1,
+    )
+    assert postgres.events(theirs.lease.run_id) == []
+
+
+def test_effects_results_and_ends_of_a_group_are_what_they_are_alone(
+    postgres: PostgresGround,
+) -> None:
+    asks = claim(postgres, postgres.start("a", limits=Limits(model_calls=5)))
+    settles = claim(postgres, postgres.start("a", limits=Limits(tool_calls=5)))
+    postgres.store.put_effect(settles.lease, a_tool(), [])
+    ends = claim(postgres, postgres.start("a"))
+    many = postgres.start("a", "b", "c")
+    tasks = [claim_task(postgres, nudge) for nudge in fanned_out(postgres, many)]
+    store = OneGroup(postgres)
+
+    made = store.at_once(
+        lambda: store.put_effect(asks.lease, a_model(), []),
+        saving(store, settles, effects=[done()]),
+        lambda: store.save(ends.lease, ended(ends), ttl=LEASE),
+        *(
+            lambda task=task: store.finish_task(task.lease, Finished(writes={}), [], ttl=LEASE)  # type: ignore[misc]
+            for task in tasks
+        ),
+    )
+
+    assert store.groups == [6]
+    assert made[0].result() is Put.OK
+    assert postgres.budget(asks.lease.run_id).reserved.model_calls == 1
+    assert postgres.budget(settles.lease.run_id).spent.tool_calls == 1
+    assert postgres.run(ends.lease.run_id).state == "cancelled"
+    whole = [cast("Claimed", one.result()) for one in made[3:] if one.result() is not None]
+    assert [claimed.lease.token for claimed in whole] == [2]
+
+
+def test_a_group_does_not_wait_for_a_run_that_somebody_else_holds_locked(
+    postgres: PostgresGround,
+) -> None:
+    free, locked = (claim(postgres, postgres.start("a")) for _ in range(2))
+    store = OneGroup(postgres)
+    lock = "SELECT 1 FROM runs_run WHERE id = %s FOR NO KEY UPDATE"
+
+    with ThreadPoolExecutor(1) as threads, postgres.system.connection() as other:
+        other.execute(lock, [locked.lease.run_id])
+        made = threads.submit(store.at_once, saving(store, free), saving(store, locked))
+        assert eventually(lambda: postgres.run(free.lease.run_id).super_step == 1)
+        assert postgres.run(locked.lease.run_id).super_step == 0
+        other.rollback()
+
+    assert [one.result().state for one in made.result()] == [RunState.RUNNING, RunState.RUNNING]
+    assert postgres.run(locked.lease.run_id).super_step == 1
+
+
+def test_a_connection_lost_under_a_group_is_told_to_all_of_it(postgres: PostgresGround) -> None:
+    claimed = [claim(postgres, postgres.start("a")) for _ in range(2)]
+
+    class Severed(OneGroup):
+        def _together(self, parts: Any) -> Any:
+            with self._pool.connection() as connection:
+                pid = connection.info.backend_pid
+            with postgres.pool.connection() as other:
+                other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            return super()._together(parts)
+
+    with open_pool(1) as pool:
+        store = Severed(replace(postgres, pool=pool))
+        made = store.at_once(*(saving(store, one) for one in claimed))
+
+    assert [type(one.exception()) for one in made] == [StoreAway, StoreAway]
+    assert [postgres.run(one.lease.run_id).super_step for one in claimed] == [0, 0]
+
+
+def test_the_tenant_of_a_group_is_forgotten_with_it(postgres: PostgresGround) -> None:
+    claimed = [claim(postgres, postgres.start("a")) for _ in range(2)]
+    store = OneGroup(postgres)
+    store.at_once(*(saving(store, one) for one in claimed))
+
+    with postgres.pool.connection() as connection:
+        found = connection.execute("SELECT count(*) FROM runs_run").fetchone()
+
+    assert found == (0,)

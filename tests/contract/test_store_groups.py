@@ -145,7 +145,7 @@ def test_effects_results_and_ends_of_a_group_are_what_they_are_alone(
         saving(store, settles, effects=[done()]),
         lambda: store.save(ends.lease, ended(ends), ttl=LEASE),
         *(
-            lambda task=task: store.finish_task(task.lease, Finished(writes={}), [], ttl=LEASE)  # type: ignore[misc]
+            lambda task=task: store.finish_task(task.lease, Finished(writes={}), [], ttl=LEASE)
             for task in tasks
         ),
     )

@@ -77,6 +77,7 @@ GRACE_SECONDS = env.number("AGENTOPS_GRACE_SECONDS", 8, least=2)
 BURST_SUPER_STEPS = int(env.number("AGENTOPS_BURST_SUPER_STEPS", 20, least=1))
 BURST_SECONDS = env.number("AGENTOPS_BURST_SECONDS", 2, least=0)
 SWEEP_SECONDS = env.number("AGENTOPS_SWEEP_SECONDS", 0.5, least=0.05)
+CLOCK_SHIFT_SECONDS = env.number("AGENTOPS_CLOCK_SHIFT_SECONDS", 0, least=-86400)
 AGENT_PATHS = env.words("AGENTOPS_AGENTS", "agents,examples/agents" if DEBUG else "agents")
 
 # --- Django ---------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -102,12 +102,13 @@ def engine() -> Engine:
 def _engine() -> Engine:
     store = PostgresStore(open_pool(settings.HOT_POOL_SIZE), groups=settings.GROUP_COMMITS)
     ttl = settings.LEASE_SECONDS
+    shift = timedelta(seconds=settings.CLOCK_SHIFT_SECONDS)  # a proof's host with a wrong clock
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
     shell = Shell(
         store=store,
         world=LiveWorld(),
         loop=IoLoop(),
-        clock=lambda: datetime.now(UTC),
+        clock=lambda: datetime.now(UTC) + shift,
         mint=lambda: str(uuid7()),
         worker=worker_name(),
         ttl=ttl,

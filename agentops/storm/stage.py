@@ -1,0 +1,144 @@
+"""The stage of a storm: everything is up until its `with` ends, and nothing is left after it.
+
+product (two nurseries, sweeper) ──▶ proxies ──▶ PostgreSQL, Redis
+driver (people, starts runs) ──────────────────▶ the same, past the proxies
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from agentops.bench.child import Child
+from agentops.bench.peers import migrate
+from agentops.processes import CHECKOUT, Processes, answers, environment
+from agentops.proving.stage import OUTSIDE
+from agentops.servers import Servers, free_port, scratch
+from agentops.storm.facts import Eyes
+from agentops.storm.proxy import Proxy
+from agentops.supervisor import Process, Supervisor
+from agentops.workers import ready_workers
+
+READY_SECONDS: Final = 120.0
+LATENCY_SECONDS: Final = 0.15
+AGENTS: Final = "agentops/proving/agents,agentops/storm/agents"
+SHIFT: Final = "AGENTOPS_CLOCK_SHIFT_SECONDS"
+NURSERIES: Final = {"workers": 2, "skewed": 1}
+"""How many workers each nursery keeps. The clock of `skewed` is wrong."""
+
+
+@dataclass
+class Stage:
+    """Servers, proxies, processes of the product, and who acts for people."""
+
+    state: Path
+    servers: Servers
+    supervisor: Supervisor
+    database: Proxy
+    redis: Proxy
+    environments: dict[str, dict[str, str]]
+    driver: Child
+    eyes: Eyes
+
+    def workers(self, nursery: str = "") -> dict[str, int]:
+        """Give the process ids of the workers that take work, by name."""
+        names = [nursery] if nursery else list(NURSERIES)
+        folders = {name: self.supervisor.run / name for name in names}
+        return {
+            f"{name}/{worker}": pid
+            for name, folder in folders.items()
+            for worker, pid in ready_workers(folder).items()
+        }
+
+    def pid(self, name: str) -> int:
+        """Give the process id of a supervised process."""
+        return next(each.pid for each in self.supervisor.status() if each.name == name)
+
+    def outside(self) -> list[dict[str, Any]]:
+        """Read the outside's ledger."""
+        url = f"{self.environments['driver'][OUTSIDE]}/ledger"
+        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - ours
+            rows: list[dict[str, Any]] = json.load(answer)
+            return rows
+
+
+@contextlib.contextmanager
+def stage() -> Iterator[Stage]:
+    """Bring everything on.
+
+    Raises:
+        ServerUnavailable: the database or Redis cannot be started.
+        ProcessFailed: a process cannot.
+    """
+    with contextlib.ExitStack() as stack:
+        state, servers = stack.enter_context(scratch())
+        direct = _variables(state, servers)
+        migrate(direct, state / "logs")
+        database = stack.enter_context(_before(servers.database_url, 5432, postgres=True))
+        redis = stack.enter_context(_before(servers.redis_url, 6379))
+        proxied = {
+            **direct,
+            "DATABASE_URL": _through(servers.database_url, database),
+            "REDIS_URL": _through(servers.redis_url, redis),
+        }
+        environments = {"driver": direct, "workers": proxied, "skewed": {**proxied, SHIFT: "0"}}
+        supervisor = stack.enter_context(Supervisor(state / "run" / "storm", state / "logs"))
+        supervisor.start(_outside(state, direct))
+        supervisor.wait_ready("outside", timeout=READY_SECONDS)
+        line = [sys.executable, "-m", "agentops.storm.driver"]
+        driver = stack.enter_context(Child("driver", line, direct, logs=state / "logs"))
+        eyes = Eyes(servers.database_url, driver.hear()["ready"])
+        stack.callback(eyes.close)
+        _start(supervisor, environments)
+        yield Stage(state, servers, supervisor, database, redis, environments, driver, eyes)
+
+
+def _variables(state: Path, servers: Servers) -> dict[str, str]:
+    return {
+        **environment(servers, state, port=0),
+        "AGENTOPS_DEBUG": "0",
+        "AGENTOPS_AGENTS": AGENTS,
+        OUTSIDE: f"http://127.0.0.1:{free_port()}",
+    }
+
+
+def _before(url: str, default: int, *, postgres: bool = False) -> Proxy:
+    parts = urlsplit(url)
+    return Proxy(parts.hostname or "127.0.0.1", parts.port or default, postgres=postgres)
+
+
+def _through(url: str, proxy: Proxy) -> str:
+    """Give the URL of the same server by way of a proxy."""
+    parts = urlsplit(url)
+    who, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{who}{at}127.0.0.1:{proxy.port}"))
+
+
+def _start(supervisor: Supervisor, environments: dict[str, dict[str, str]]) -> None:
+    for name, count in NURSERIES.items():
+        folder = supervisor.run / name
+        folder.mkdir()
+        made = Processes(environments[name], folder).workers(count)
+        supervisor.start(replace(made, name=name))
+    supervisor.start(Processes(environments["workers"], supervisor.run).sweeper())
+    for name in NURSERIES:
+        supervisor.wait_ready(name, timeout=READY_SECONDS)
+
+
+def _outside(state: Path, variables: dict[str, str]) -> Process:
+    port = urlsplit(variables[OUTSIDE]).port
+    line = ["-m", "agentops.proving.outside", "--data", str(state / "outside.sqlite3")]
+    return Process(
+        name="outside",
+        command=[sys.executable, *line, "--port", str(port), "--latency", str(LATENCY_SECONDS)],
+        environment=variables,
+        folder=CHECKOUT,
+        is_ready=lambda: answers(f"{variables[OUTSIDE]}/health"),
+    )

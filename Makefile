@@ -12,7 +12,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --n
 	--no-annotate --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo play bench crashsweep prove test test/unit test/integration fmt lint types arch \
+.PHONY: help setup setup-dev up demo play bench storm crashsweep prove test test/unit test/integration fmt lint types arch \
 	migrations requirements clean
 
 help: ## print these targets
@@ -42,6 +42,9 @@ crashsweep: setup ## kill a process at every fault point in turn: make crashswee
 
 prove: setup ## everything that proves the guarantees, at length
 	@$(PY) manage.py crashsweep
+
+storm: setup ## random faults on real servers, then a checker: make storm ARGS="--seed 7"
+	@$(PY) manage.py storm $(ARGS)
 
 test: setup-dev lint arch types migrations ## everything CI runs
 	@$(PY) -m pytest -n auto $(ARGS)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -200,16 +201,12 @@ def _cancel(tenant_id: UUID, names: list[str]) -> dict[str, int]:
     from runs.errors import IllegalMove  # noqa: PLC0415
     from runs.operations.cancel import cancel_run  # noqa: PLC0415
 
+    def cancel(run_id: UUID, now: datetime) -> None:
+        cancel_run(run_id, by=SYSTEM, reason="the storm", now=now)
+
     known, did = _known(tenant_id), Counter[str]()
     for run_id in [UUID(known[name]) for name in names if name in known]:
-        did.update(
-            _act(
-                tenant_id,
-                "cancelled",
-                lambda now, run_id=run_id: cancel_run(run_id, by=SYSTEM, reason="storm", now=now),
-                IllegalMove,
-            )
-        )
+        did.update(_act(tenant_id, "cancelled", partial(cancel, run_id), IllegalMove))
     return dict(did)
 
 

@@ -45,7 +45,7 @@ class Eyes:
         self._url, self._tenant = database_url, tenant_id
         self._open: psycopg.Connection[dict[str, Any]] | None = None
 
-    def rows(self, statement: str, parameters: list[Any] | None = None) -> Rows:
+    def rows(self, statement: str, parameters: list[Any] | dict[str, Any] | None = None) -> Rows:
         """Read rows.
 
         Raises:

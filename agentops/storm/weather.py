@@ -36,7 +36,7 @@ RESTART_SECONDS: Final = 5.0
 BETWEEN_DEPLOYS: Final = 3.0
 
 
-Undo = Callable[[], None]
+Undo = Callable[[], object]
 
 
 @dataclass

@@ -5,6 +5,7 @@ PY := .venv/bin/python
 RUFF := $(PY) -m ruff
 WORKLOAD ?= examples/workloads/parcel_desk.json
 ARGS ?=
+RESTATE := @restatedev/restate-server@1.7.12
 CHECKED := agentops runs tools gateway policy tests examples scripts manage.py
 # Settings want values; what only reads code (types, contracts) gets some that lead nowhere.
 NOWHERE := AGENTOPS_SECRET_KEY=nowhere DATABASE_URL=postgresql://no@127.0.0.1/where REDIS_URL=redis://127.0.0.1:1/0
@@ -33,8 +34,10 @@ demo: setup ## the same in a scratch folder; ends when no run is left, prints JS
 play: setup ## prove it on a workload: make play WORKLOAD=file.json ARGS="--tasks 10"
 	@$(PY) manage.py play $(WORKLOAD) $(ARGS)
 
-bench: setup-dev ## measure steps per second, beside LangGraph
+bench: setup-dev ## measure durable super-steps, beside LangGraph, DBOS and Restate
 	@$(PYTHON) scripts/make_env.py .venv-bench requirements-bench.txt
+	@[ -d .venv-bench/node ] || npm install --silent --no-audit --no-fund --ignore-scripts --no-save \
+		--prefix .venv-bench/node $(RESTATE) || echo "no npm here: Restate will not be measured"
 	@$(PY) manage.py bench $(ARGS)
 
 crashsweep: setup ## kill a process at every fault point in turn: make crashsweep ARGS="--every 5"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agentops.bench.measure import Size, analyze, cpu_seconds, database_size
-from agentops.bench.peers import Peer, Went
+from agentops.bench.measure import Size, analyze, cpu_seconds
+from agentops.bench.peers.base import Peer, Went
 
 WARM_UP_RUNS: Final = 40
 
@@ -70,12 +70,13 @@ class Rounds:
         """Warm every peer up, and play; a different peer begins each round."""
         for peer in peers:
             self.warm_up(peer)
-            analyze(peer.database_url)
+            if peer.database_url is not None:
+                analyze(peer.database_url)
         samples: dict[str, list[Sample]] = defaultdict(list)
         for number in range(rounds):
             first = number % len(peers)
             for peer in (*peers[first:], *peers[:first]):
-                sample = self.sample(peer)
+                sample = self.sample(peer, self.workload)
                 samples[peer.name].append(sample)
                 self.say(f"round {number + 1}  {_told(peer.name, sample)}")
         return samples
@@ -85,24 +86,25 @@ class Rounds:
         peer.prepare(min(self.workload.runs, WARM_UP_RUNS), self.workload.steps)
         return peer.go()
 
-    def sample(self, peer: Peer) -> Sample:
+    def sample(self, peer: Peer, workload: Workload) -> Sample:
         """Play once and measure. CPU and clock start when everything is prepared."""
-        peer.prepare(self.workload.runs, self.workload.steps)
-        size, before = database_size(peer.database_url), self._cpu(peer)
+        peer.prepare(workload.runs, workload.steps)
+        size, before = peer.size(), self._cpu(peer)
         went = peer.go()
         own, database = (now - then for now, then in zip(self._cpu(peer), before, strict=True))
         return Sample(
-            runs=self.workload.runs,
+            runs=workload.runs,
             steps=went.steps,
             seconds=went.seconds,
             cpu=own + database,
             database_cpu=database,
-            grown=database_size(peer.database_url) - size,
+            grown=peer.size() - size,
         )
 
     def _cpu(self, peer: Peer) -> tuple[float, float]:
         """Give the CPU seconds of a peer's own processes, and of PostgreSQL."""
-        server = [] if self.database_pid is None else [self.database_pid]
+        pid = self.database_pid
+        server = [] if pid is None or peer.database_url is None else [pid]
         return cpu_seconds(peer.roots()), cpu_seconds(server)
 
 

@@ -1,41 +1,73 @@
-"""One benchmark: servers, peers, rounds, report. Everything started here ends here."""
+"""One benchmark: servers, peers, workloads, report. Everything started here ends here."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from agentops.bench.machine import describe
 from agentops.bench.measure import postmaster, redis_server
-from agentops.bench.peers import AgentOps, LangGraph, Layout, Peer, langgraph_database, product
-from agentops.bench.report import PEER, Report
+from agentops.bench.peers.base import Layout, MissingError, Peer, Resumes
+from agentops.bench.peers.foreign import Foreign, Start, foreign
+from agentops.bench.peers.product import AgentOps, Alone, Product, alone, product
+from agentops.bench.peers.restate import restate
+from agentops.bench.report import Found, Report
 from agentops.bench.rounds import Rounds, Say, Workload
+from agentops.bench.workloads.growth import growth
+from agentops.bench.workloads.latency import latency
+from agentops.bench.workloads.resume import resume
+from agentops.bench.workloads.steps import Steps
 from agentops.processes import CONCURRENCY, PROCESSES
 from agentops.servers import Servers, scratch
 
 DEFAULT_WORKERS: Final = Layout(PROCESSES, CONCURRENCY)
-TRIED: Final = tuple(Layout(*shape) for shape in ((1, 1), (1, 4), (2, 1), (2, 2), (2, 4), (2, 8)))
-TRIALS: Final = 4
+TRIALS: Final = 2
 STRICT: Final = {"AGENTOPS_BURST_SUPER_STEPS": "1"}
+WORKLOADS: Final = ("w1", "growth", "resume", "latency")
+
+TRIED: Final[Mapping[str, Sequence[Layout]]] = {
+    "langgraph": [Layout(1, 1), Layout(1, 4), Layout(2, 2), Layout(2, 4), Layout(2, 8)],
+    "dbos": [Layout(1, 4), Layout(2, 2), Layout(2, 4), Layout(2, 8)],
+    "restate": [Layout(1, 16), Layout(1, 64), Layout(2, 32), Layout(2, 100)],
+}
+STARTERS: Final[Mapping[str, Callable[[Servers], AbstractContextManager[Start]]]] = {
+    "langgraph": lambda servers: foreign("langgraph", servers),
+    "dbos": lambda servers: foreign("dbos", servers),
+    "restate": restate,
+}
+PEERS: Final = tuple(STARTERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command was asked for. Without `langgraph` its fastest layout is looked for."""
+    """What the command was asked for. A peer without a layout gets its fastest."""
 
     runs: int = 200
     steps: int = 20
     rounds: int = 5
-    peers: str = PEER
+    longest: int = 1000
+    workloads: Sequence[str] = WORKLOADS
+    peers: Sequence[str] = PEERS
     workers: Layout = DEFAULT_WORKERS
-    langgraph: Layout | None = None
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
 
     @property
     def workload(self) -> Workload:
         return Workload(runs=self.runs, steps=self.steps)
+
+    @property
+    def times(self) -> int:
+        """How often a long workload is played."""
+        return min(self.rounds, 3)
+
+    @property
+    def lengths(self) -> list[int]:
+        """The lengths of runs whose bytes are measured: a tenth, three tenths, the longest."""
+        return sorted({max(1, self.longest * part // 10) for part in (1, 3, 10)})
 
 
 def bench(options: Options, say: Say) -> Report:
@@ -61,64 +93,84 @@ class Session:
     servers: Servers
     say: Say
     stack: contextlib.ExitStack
-    database_pid: int | None = field(init=False)
-    redis_pid: int | None = field(init=False)
+    missing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.database_pid = postmaster(self.servers.database_url)
         self.redis_pid = redis_server(self.servers.redis_url)
+        self.rounds = Rounds(self.options.workload, self.database_pid, self.say)
 
     def measured(self) -> Report:
-        options = self.options
-        rounds = Rounds(options.workload, self.database_pid, self.say)
-        burst, strict, effects = self._agentops()
-        peers: list[Peer] = [burst, strict, effects]
-        layouts = {"agentops": options.workers}
-        if options.peers == PEER:
-            langgraph = self._langgraph(rounds)
-            peers.append(langgraph)
-            layouts[PEER] = langgraph.layout
-        samples = rounds.play(peers, options.rounds)
+        self.say(f"starting AgentOps, {self.options.workers} workers")
+        usual = self._product({})
+        burst = AgentOps("burst", usual, "w1")
+        others = list(self._others())
+        found = dict(self._found(burst, others))
         return Report(
-            workload=options.workload,
-            rounds=options.rounds,
+            workload=self.options.workload,
+            rounds=self.options.rounds,
             machine=describe(self.servers.database_url),
-            samples={peer.name: samples[peer.name] for peer in peers},
-            layouts=layouts,
-            accept_ms=median(burst.accepting),
+            found=found,
+            layouts={"agentops": burst.layout, **{peer.name: peer.layout for peer in others}},
+            missing=self.missing,
+            accept_ms=median(burst.accepting) if burst.accepting else None,
             counted=self._counted(),
         )
 
-    def _agentops(self) -> tuple[AgentOps, AgentOps, AgentOps]:
-        self.say(f"starting AgentOps twice, {self.options.workers} workers each")
-        usual = self._product({})
-        strict = self._product(STRICT)
-        return (
-            AgentOps("burst", usual, "w1"),
-            AgentOps("strict", strict, "w1"),
-            AgentOps("effects", usual, "w1e"),
-        )
+    def _found(self, burst: AgentOps, others: Sequence[Foreign]) -> Iterator[tuple[str, Found]]:
+        asked = self.options
+        peers: list[Peer] = [burst, *others]
+        if "w1" in asked.workloads:
+            yield "w1", self._steps(burst, others)
+        engine = self._alone()
+        if "growth" in asked.workloads:
+            lengths = asked.lengths
+            yield "growth", growth(self.rounds, peers, engine, lengths=lengths, times=asked.times)
+        if "resume" in asked.workloads:
+            able: list[Resumes] = [engine, *(peer for peer in others if peer.database_url)]
+            yield (
+                "resume",
+                resume(able, steps=asked.longest, times=asked.times, say=self.say),
+            )
+        if "latency" in asked.workloads:
+            steps = min(asked.longest, 200)
+            yield "latency", latency(peers, steps=steps, times=asked.rounds, say=self.say)
 
-    def _product(self, settings: dict[str, str]) -> Any:
+    def _steps(self, burst: AgentOps, others: Sequence[Foreign]) -> Steps:
+        strict = AgentOps("strict", self._product(STRICT), "w1")
+        effects = AgentOps("effects", burst.product, "w1e")
+        peers: list[Peer] = [burst, strict, effects, *others]
+        samples = self.rounds.play(peers, self.options.rounds)
+        return Steps({peer.name: samples[peer.name] for peer in peers})
+
+    def _product(self, settings: dict[str, str]) -> Product:
         made = product(self.servers, self.options.workers, self.redis_pid, settings)
         return self.stack.enter_context(made)
 
-    def _langgraph(self, rounds: Rounds) -> LangGraph:
-        start = self.stack.enter_context(langgraph_database(self.servers))
-        layout = self.options.langgraph or self._fastest(start, rounds)
-        made: LangGraph = self.stack.enter_context(start(layout))
-        return made
+    def _alone(self) -> Alone:
+        return self.stack.enter_context(alone(self.servers))
 
-    def _fastest(self, start: Callable[[Layout], Any], rounds: Rounds) -> Layout:
-        """Find how many processes and threads make LangGraph fastest here."""
-        with contextlib.ExitStack() as stack:
-            peers = [stack.enter_context(start(layout)) for layout in TRIED]
-            trials = [[rounds.warm_up(peer).rate for peer in peers] for _ in range(TRIALS)]
-        best: dict[Layout, float] = {
-            layout: max(rates) for layout, *rates in zip(TRIED, *trials, strict=True)
-        }
+    def _others(self) -> Iterator[Foreign]:
+        """Start who can be started; say of the others why not."""
+        for name in self.options.peers:
+            try:
+                start = self.stack.enter_context(STARTERS[name](self.servers))
+            except MissingError as error:
+                self.missing[name] = str(error)
+                self.say(f"{name} is not measured: {error}")
+                continue
+            layout = self.options.layouts.get(name) or self._fastest(name, start)
+            yield self.stack.enter_context(start(layout))
+
+    def _fastest(self, name: str, start: Start) -> Layout:
+        """Find how many processes and threads make a peer fastest here."""
+        best: dict[Layout, float] = {}
+        for layout in TRIED[name]:
+            with start(layout) as peer:
+                self.rounds.warm_up(peer)
+                best[layout] = max(self.rounds.warm_up(peer).rate for _ in range(TRIALS))
         told = ", ".join(f"{layout}: {rate:,.0f}" for layout, rate in best.items())
-        self.say(f"langgraph by processes x threads: {told} steps/s")
+        self.say(f"{name} by processes x threads: {told} steps/s")
         return max(best, key=lambda layout: best[layout])
 
     def _counted(self) -> str:

@@ -1,10 +1,12 @@
 """Submits runs and watches them: `python -m agentops.bench.submit`, in the product's environment.
 
 One line of JSON in, one out. `prepare` accepts runs in a transaction that it leaves open; `go`
-commits it, which sends the nudges, and answers when the last run has ended:
+commits it, which sends the nudges, and answers when the last run has ended. `trace` submits one
+run and gives the seconds to its first step and between its steps:
 
     {"prepare": {"agent": "w1", "runs": 200, "steps": 20}}    {"seconds": 0.71}
     {"go": true}                                              {"seconds": 1.9, "steps": 4000}
+    {"trace": 200}                                            {"first": 0.008, "gaps": [0.002]}
 
 Times are the database's: from the moment before the commit to the last `finished_at`.
 """
@@ -17,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -32,6 +35,8 @@ SELECT count(finished_at) = count(*), max(finished_at), sum(super_step),
 FROM runs_run WHERE id = ANY (%s)
 """
 
+MESSAGES = "SELECT runs_read_log(%s, %s, 'messages', %s)"
+
 
 class StalledError(Exception):
     """Runs neither end nor go on."""
@@ -43,22 +48,26 @@ def main() -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     django.setup()
-    tenant_id = _set_up()
-    _say({"ready": True})
+    tenant_id = set_up("bench")
+    say({"ready": True})
     for line in sys.stdin:
-        asked: dict[str, Any] = json.loads(line)["prepare"]
-        ids, released = _submit(tenant_id, asked)
-        _say(_watch(tenant_id, ids, released))
+        asked: dict[str, Any] = json.loads(line)
+        if "trace" in asked:
+            say(_trace(tenant_id, asked["trace"]))
+        else:
+            ids, released = _submit(tenant_id, asked["prepare"])
+            say(_watch(tenant_id, ids, released))
 
 
-def _set_up() -> UUID:
+def set_up(tenant: str) -> UUID:
+    """Make a tenant with a scripted model."""
     from agentops.bench.agents import loops  # noqa: F401, PLC0415 - declares agents and script
     from gateway.operations.add_endpoint import add_endpoint  # noqa: PLC0415 - needs Django
     from gateway.operations.add_model import add_model  # noqa: PLC0415
     from policy import tenancy  # noqa: PLC0415
     from policy.operations.create_tenant import create_tenant  # noqa: PLC0415
 
-    tenant_id = create_tenant("bench", "Benchmark")
+    tenant_id = create_tenant(tenant, "Benchmark")
     with tenancy.scope(tenant_id):
         add_endpoint("script", provider="scripted")
         add_model("bench", endpoint="script", model_id="bench")
@@ -72,7 +81,7 @@ def _submit(tenant_id: UUID, asked: dict[str, Any]) -> tuple[list[UUID], datetim
     began = time.monotonic()
     with tenancy.scope(tenant_id):
         ids = list(_accepted(asked["runs"], _command(asked)))
-        _say({"seconds": time.monotonic() - began})
+        say({"seconds": time.monotonic() - began})
         sys.stdin.readline()
         released: datetime = _rows("SELECT clock_timestamp()", [])[0][0]
     return ids, released
@@ -109,6 +118,23 @@ def _watch(tenant_id: UUID, ids: Sequence[UUID], released: datetime) -> dict[str
         time.sleep(POLL_SECONDS)
 
 
+def _trace(tenant_id: UUID, steps: int) -> dict[str, Any]:
+    """Submit one run, and read from its messages when each was asked for."""
+    from policy import tenancy  # noqa: PLC0415
+
+    began = time.monotonic()
+    with tenancy.scope(tenant_id):
+        [run_id] = _accepted(1, _command({"agent": "timed", "steps": steps}))
+        [(released,)] = _rows("SELECT clock_timestamp()", [])
+    _watch(tenant_id, [run_id], released)
+    with tenancy.scope(tenant_id):
+        [(messages,)] = _rows(MESSAGES, [tenant_id, run_id, steps])
+    read = json.loads(messages) if isinstance(messages, str) else messages
+    asked = [float(message["content"].split()[0]) for message in read]
+    gaps = [after - before for before, after in pairwise(asked)]
+    return {"first": asked[0] - began, "gaps": gaps}
+
+
 def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     from django.db import connection  # noqa: PLC0415
 
@@ -118,7 +144,8 @@ def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
         return rows
 
 
-def _say(answer: dict[str, Any]) -> None:
+def say(answer: dict[str, Any]) -> None:
+    """Write one line of JSON."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The benchmark from its command line, tiny and without LangGraph."""
+"""The benchmark from its command line, tiny and without its peers."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def test_measures_every_way_of_agentops_and_leaves_nothing_behind(tmp_path: Path
     done = bench(
         tmp_path,
         *("--runs", "4", "--steps", "3", "--rounds", "1", "--peers", "none", "--workers", "1x2"),
+        *("--longest", "20", "--plot", str(tmp_path / "growth.svg")),
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,12 +60,23 @@ def test_measures_every_way_of_agentops_and_leaves_nothing_behind(tmp_path: Path
     assert all(found["steps_per_second"] > 0 for found in figures["results"].values())
     assert all(found["cpu_ms_per_step"] > 0 for found in figures["results"].values())
     assert "langgraph_ratio" not in figures
+    assert set(figures["growth"]["bytes_per_run"]["burst"]) == {"2", "6", "20"}
+    assert figures["resume"]["ms"]["agentops"] > 0
+    assert figures["latency"]["step_ms"]["burst"] > 0
+    assert (tmp_path / "growth.svg").read_text().startswith("<svg")
     assert eventually(lambda: not marked(tmp_path))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("agentops-")]
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--runs", "0"), ("--workers", "2by8"), ("--langgraph", "0x4"), ("--peers", "dbos")]
+    "wrong",
+    [
+        ("--runs", "0"),
+        ("--workers", "2by8"),
+        ("--langgraph", "0x4"),
+        ("--peers", "nobody"),
+        ("--workloads", "w9"),
+    ],
 )
 def test_refuses_what_it_cannot_play(tmp_path: Path, wrong: tuple[str, str]) -> None:
     done = bench(tmp_path, *wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from runs.agents import Channel, Context, Node, Reducer, Step, SyncContext, grap
 
 ENOUGH: Final = 1_000_000
 RANDOM_BYTES: Final = 225  # 300 characters of base64
+CHARACTERS: Final = 300
 
 CHANNELS: Final[Mapping[str, Channel]] = {"messages": Channel(reducer=Reducer.LOG)}
 
@@ -31,6 +33,20 @@ async def governed(ctx: Context) -> Step:
     """The same through the gateway: reserved, written down, sent, settled."""
     answer = await ctx.model("Go on.")
     return _step(ctx, answer["content"])
+
+
+def timed(ctx: SyncContext) -> Step:
+    """Take a message that says when it was asked for, by the clock of the whole machine."""
+    return _step(ctx, f"{time.monotonic()} {instant_model()}"[:CHARACTERS])
+
+
+def rereading(ctx: SyncContext) -> Step:
+    """Read the whole history at one step, as an agent that goes on does."""
+    if ctx.super_step == ctx.state["input"]["at"] and len(list(ctx.state["messages"])) != (
+        ctx.super_step
+    ):
+        raise ValueError("the history is not whole")
+    return _step(ctx, instant_model())
 
 
 def _step(ctx: Context | SyncContext, content: str) -> Step:
@@ -52,4 +68,6 @@ def _declare(name: str, run: Any, **options: Any) -> None:
 
 
 _declare("w1", plain)
+_declare("timed", timed)
+_declare("rereading", rereading)
 _declare("w1e", governed, model="bench")

@@ -1,23 +1,29 @@
-"""`manage.py bench`: measure durable super-steps, beside LangGraph."""
+"""`manage.py bench`: measure durable super-steps, beside LangGraph, DBOS and Restate."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from agentops.bench.peers import Layout, WrongError
-from agentops.bench.session import DEFAULT_WORKERS, Options, bench
+from agentops.bench.peers.base import Layout, WrongError
+from agentops.bench.plot import plot
+from agentops.bench.session import DEFAULT_WORKERS, PEERS, WORKLOADS, Options, bench
+from agentops.bench.workloads.growth import Growth
 from agentops.servers import ServerUnavailable
 from agentops.stop_signals import raised_once
 from agentops.supervisor import ProcessFailed
 
+QUICK: Final = {"runs": 40, "rounds": 2, "longest": 100}
+
 
 class Command(BaseCommand):
-    """Play R runs of S super-steps with every peer in turn, and compare."""
+    """Play workloads with every peer in turn, and compare."""
 
     help = __doc__ or ""
     requires_system_checks = []
@@ -27,7 +33,16 @@ class Command(BaseCommand):
         parser.add_argument("--runs", type=_count, metavar="R", default=200)
         parser.add_argument("--steps", type=_count, metavar="S", default=20)
         parser.add_argument("--rounds", type=_count, metavar="N", default=5)
-        parser.add_argument("--peers", choices=("langgraph", "none"), default="langgraph")
+        parser.add_argument(
+            "--longest", type=_count, metavar="S", default=1000, help="steps of a long run"
+        )
+        parser.add_argument("--workloads", type=_some(WORKLOADS), default=WORKLOADS)
+        parser.add_argument("--peers", type=_some(PEERS), default=PEERS, help="or none")
+        parser.add_argument("--quick", action="store_true", help="fewer, shorter runs")
+        parser.add_argument(
+            "--markdown", action="store_true", help="print the tables for docs/benchmarks.md"
+        )
+        parser.add_argument("--plot", type=Path, metavar="FILE", help="draw growth into an SVG")
         parser.add_argument(
             "--workers",
             type=_layout,
@@ -35,26 +50,32 @@ class Command(BaseCommand):
             default=DEFAULT_WORKERS,
             help="AgentOps' worker processes x threads",
         )
-        parser.add_argument(
-            "--langgraph",
-            type=_layout,
-            metavar="PxT",
-            help="LangGraph's processes x threads; the fastest is looked for without",
-        )
+        for peer in PEERS:
+            parser.add_argument(
+                f"--{peer}",
+                type=_layout,
+                metavar="PxT",
+                help=f"{peer}'s processes x threads; the fastest is looked for without",
+            )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Measure; the last line is one JSON object."""
-        asked = Options(**{name: options[name] for name in Options.__slots__})
+        options |= QUICK if options["quick"] else {}
+        known = {name: options[name] for name in Options.__slots__ if name in options}
+        layouts = {peer: options[peer] for peer in PEERS if options[peer]}
         try:
             with raised_once():
-                report = bench(asked, self._say)
+                report = bench(Options(**known, layouts=layouts), self._say)
         except (ServerUnavailable, ProcessFailed, WrongError) as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self._say("Stopped.")
             sys.exit(130)
-        for line in report.table():
+        for line in report.markdown() if options["markdown"] else report.text():
             self._say(line)
+        growth = report.found.get("growth")
+        if options["plot"] and isinstance(growth, Growth):
+            options["plot"].write_text(plot(growth.sizes), encoding="utf-8")
         self._say(report.line())
 
     def _say(self, line: str) -> None:
@@ -66,6 +87,19 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _some(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Read names with commas between them; `none` is none of them."""
+
+    def read(text: str) -> tuple[str, ...]:
+        asked = () if text == "none" else tuple(text.split(","))
+        if wrong := [name for name in asked if name not in known]:
+            told = ", ".join(known)
+            raise argparse.ArgumentTypeError(f"{wrong[0]!r} is none of {told}")
+        return asked
+
+    return read
 
 
 def _layout(text: str) -> Layout:

@@ -1,0 +1,1 @@
+"""Scripts of the other engines' environment (requirements-bench.txt); none knows of AgentOps."""

@@ -1,0 +1,95 @@
+"""What the peers' scripts share: the model, the clock, and lines of JSON.
+
+{"runs": 100, "steps": 20}  plays so many runs, each player one at a time
+{"trace": 200}              plays one run; gives the seconds between its steps
+{"resume": 1000}            leaves a run after so many steps; gives the seconds to one more
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+RANDOM_BYTES: Final = 225  # 300 characters of base64
+MOST_MOMENTS: Final = 10_000
+
+moments: Final[deque[float]] = deque(maxlen=MOST_MOMENTS)
+"""When the model was asked; in a trace, nobody else asks."""
+
+
+class Player(ABC):
+    """What plays one run at a time."""
+
+    @abstractmethod
+    def play(self, steps: int) -> int:
+        """Play a run and count its committed steps."""
+
+    @abstractmethod
+    def resume(self, steps: int) -> float:
+        """Go on with a run of so many steps; give the seconds until one more is committed."""
+
+    def trace(self, steps: int) -> list[float]:
+        """Play a run alone; give the seconds between its steps."""
+        moments.clear()
+        self.play(steps)
+        return gaps(list(moments))
+
+
+def instant_model() -> str:
+    """Answer at once with 300 random characters."""
+    moments.append(time.monotonic())
+    return base64.b64encode(os.urandom(RANDOM_BYTES)).decode()
+
+
+def answer_all(players: Sequence[Player], ready: dict[str, Any]) -> None:
+    """Answer lines until there are no more."""
+    with ThreadPoolExecutor(len(players)) as pool:
+        say({"ready": True, **ready})
+        for line in sys.stdin:
+            say(_answer(pool, players, json.loads(line)))
+
+
+def _answer(
+    pool: ThreadPoolExecutor, players: Sequence[Player], asked: dict[str, int]
+) -> dict[str, Any]:
+    if "trace" in asked:
+        return {"gaps": players[0].trace(asked["trace"])}
+    if "resume" in asked:
+        return {"seconds": players[0].resume(asked["resume"])}
+    left: SimpleQueue[None] = SimpleQueue()
+    for _ in range(asked["runs"]):
+        left.put(None)
+    played = pool.map(lambda player: _work(player, asked["steps"], left), players)
+    return {"steps": sum(played)}
+
+
+def _work(player: Player, steps: int, left: SimpleQueue[None]) -> int:
+    """Play runs until none is left, and count their steps."""
+    played = 0
+    with contextlib.suppress(Empty):
+        while True:
+            left.get_nowait()
+            played += player.play(steps)
+    return played
+
+
+def gaps(times: Sequence[float]) -> list[float]:
+    """Give the seconds between each moment and the next."""
+    return [after - before for before, after in pairwise(times)]
+
+
+def say(answered: dict[str, Any]) -> None:
+    """Write one line of JSON."""
+    sys.stdout.write(json.dumps(answered) + "\n")
+    sys.stdout.flush()

@@ -16,9 +16,9 @@ PROC: Final = Path("/proc")
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 SIZES: LiteralString = r"""
-SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint,
-  coalesce(sum(pg_total_relation_size(oid)) FILTER (WHERE relname LIKE '%audit%'), 0)::bigint
-FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint,
+  coalesce(sum(pg_total_relation_size(c.oid)) FILTER (WHERE relname LIKE '%audit%'), 0)::bigint
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE relkind = 'r' AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%'
 """
 

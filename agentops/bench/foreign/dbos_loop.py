@@ -74,7 +74,7 @@ def main(dsn: str, threads: int, number: str) -> None:
         "system_database_url": dsn,
         "sys_db_pool_size": threads + 4,
         "executor_id": f"bench-{number}",
-        "application_version": "1",
+        "application_version": number,  # only this process goes on with its workflows
         "log_level": "CRITICAL",
         "max_executor_threads": threads + 4,
     }

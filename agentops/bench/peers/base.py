@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from agentops.bench.measure import Size
-from agentops.processes import CHECKOUT
+from agentops.processes import CHECKOUT, ROLE
 from agentops.supervisor import ProcessFailed
 
 
@@ -93,6 +94,12 @@ class WrongError(Exception):
 
 class MissingError(Exception):
     """A peer is not installed; the message says what is missing."""
+
+
+def migrate(variables: Mapping[str, str], logs: Path) -> None:
+    """Bring the database to the code's schema."""
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    run_once("migrate", command, {**variables, ROLE: "system"}, logs=logs)
 
 
 def run_once(

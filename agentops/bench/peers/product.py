@@ -11,8 +11,8 @@ from typing import Final
 
 from agentops.bench.child import Child
 from agentops.bench.measure import Size, database_size, until_alone
-from agentops.bench.peers.base import Layout, Trace, Went, WrongError, run_once
-from agentops.processes import ROLE, Processes, environment
+from agentops.bench.peers.base import Layout, Trace, Went, WrongError, migrate
+from agentops.processes import Processes, environment
 from agentops.servers import Servers, scratch
 from agentops.supervisor import Supervisor
 
@@ -136,8 +136,7 @@ def _migrated(
             "AGENTOPS_AGENTS": AGENTS,
             **settings,
         }
-        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        run_once("migrate", migrate, {**variables, ROLE: "system"}, logs=state / "logs")
+        migrate(variables, state / "logs")
         stack.callback(until_alone, mine.database_url)
         yield state, variables, mine.database_url
 

@@ -13,7 +13,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --n
 	--no-annotate --no-header --generate-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo play bench storm crashsweep prove test test/unit test/integration fmt lint types arch \
+.PHONY: help setup setup-dev up demo play bench simulate storm crashsweep prove test test/unit test/integration fmt lint types arch \
 	migrations requirements clean
 
 help: ## print these targets
@@ -39,6 +39,9 @@ bench: setup-dev ## measure durable super-steps, beside LangGraph, DBOS and Rest
 	@[ -d .venv-bench/node ] || npm install --silent --no-audit --no-fund --ignore-scripts --no-save \
 		--prefix .venv-bench/node $(RESTATE) || echo "no npm here: Restate will not be measured"
 	@$(PY) manage.py bench $(ARGS)
+
+simulate: setup ## play runs under simulated faults: make simulate ARGS="--schedules 10000"
+	@$(PY) manage.py simulate $(ARGS)
 
 crashsweep: setup ## kill a process at every fault point in turn: make crashsweep ARGS="--every 5"
 	@$(PY) manage.py crashsweep $(ARGS)

@@ -1,0 +1,104 @@
+"""What all parts of one schedule share: chance, time, rows, what was seen, what was told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+import greenlet
+
+from runs.core.lifecycle import FINAL, RunState, may_move
+from runs.ports import Lease
+from runs.testing.playing import Clock
+from runs.testing.rows import RunRow
+from runs.testing.simulation.outside import Books
+from runs.testing.store import MemoryStore
+
+LEASE = 60.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen of one run after the last commit."""
+
+    state: RunState
+    token: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Ground:
+    """One schedule's ground. `faulty` ends when the quiet phase begins."""
+
+    chance: Random
+    clock: Clock
+    store: MemoryStore
+    hub: greenlet.greenlet = field(default_factory=greenlet.getcurrent)
+    books: Books = field(default_factory=Books)
+    faulty: bool = True
+    fired: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+    tell: Callable[[str], None] = lambda _: None
+    _seen: dict[str, Seen] = field(default_factory=dict)
+    _ids: count[int] = field(default_factory=lambda: count(1))
+
+    def strikes(self, kind: str, share: float) -> bool:
+        """Say whether a fault of this kind happens here, and count it."""
+        if not self.faulty or self.chance.random() >= share:
+            return False
+        self.fired[kind] += 1
+        self.tell(f"fault: {kind}")
+        return True
+
+    def mint(self) -> str:
+        """Make an approval's id."""
+        return f"approval-{next(self._ids)}"
+
+    def wrong(self, what: str) -> None:
+        """Note a broken promise."""
+        self.tell(f"VIOLATION {what}")
+        self.violations.append(what)
+
+    def look(self) -> None:
+        """Look at everything a commit may have changed: money, moves, tokens, joins."""
+        self._look_at_money()
+        for run in self.store.runs.values():
+            self._look_at(run)
+
+    def _look_at_money(self) -> None:
+        for name, balance in self.store.budgets.items():
+            for unit in ("cost", "tokens", "model_calls", "tool_calls"):
+                limit = getattr(balance.limits, unit)
+                taken = getattr(balance.spent, unit) + getattr(balance.reserved, unit)
+                if limit is not None and taken > limit:
+                    self.wrong(f"G5 {name}: {taken} {unit} of {limit}")
+
+    def _look_at(self, run: RunRow) -> None:
+        seen = self._seen.setdefault(run.id, Seen(RunState.QUEUED, 0))
+        if run.state is not seen.state:
+            self.tell(f"{run.id}: {seen.state} -> {run.state} {run.reason}")
+            if seen.state in FINAL or not may_move(seen.state, run.state):
+                self.wrong(f"G9 {run.id}: {seen.state} -> {run.state}")
+            seen.state = run.state
+        if run.token < seen.token:
+            self.wrong(f"G4 {run.id}: token fell from {seen.token} to {run.token}")
+        seen.token = run.token
+        open_rows = sum(
+            row.state != "settled" for (step, _), row in run.tasks.items() if step == run.super_step
+        )
+        if run.open_tasks and run.open_tasks != open_rows:
+            self.wrong(f"G4 {run.id}: {run.open_tasks} tasks open, {open_rows} unsettled")
+
+    def token(self, lease: Lease) -> int:
+        """Give the newest token for what a lease is for."""
+        run = self.store.runs[lease.run_id]
+        row = run.tasks.get((lease.super_step, lease.task)) if lease.task else None
+        return run.token if row is None else row.token
+
+    def wrote(self, lease: Lease, newest: int) -> None:
+        """Check that whoever wrote held the newest token."""
+        if lease.token != newest:
+            self.wrong(f"G4 {lease.run_id}: a write under {lease.token}, newest is {newest}")

@@ -1,0 +1,124 @@
+"""The agents that the simulation plays: small, and each of another shape."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from policy.core.money import Limits
+from runs.agents import Channel, Context, Node, Program, Reducer, RetryPolicy, Send, Step, graph
+
+PATIENT: Final = RetryPolicy(max_attempts=100, cap=timedelta(seconds=8))
+
+
+async def _look(ctx: Context) -> dict[str, Any]:
+    return {"seen": await ctx.tool("look", item="a")}
+
+
+async def _ask(ctx: Context) -> dict[str, Any]:
+    return {"told": (await ctx.model("shall I?"))["content"]}
+
+
+async def _note(ctx: Context) -> dict[str, Any]:
+    return {"noted": await ctx.tool("note", item="b")}
+
+
+async def _pay(ctx: Context) -> dict[str, Any]:
+    paid = await ctx.tool("pay", item="c")
+    return {"output": [ctx.state["seen"], ctx.state["told"], ctx.state["noted"], paid]}
+
+
+async def _divide(_: Context) -> Step:
+    return Step(writes={"log": ["divided"]}, next=tuple(Send(node="part", arg=n) for n in range(3)))
+
+
+async def _part(ctx: Context) -> dict[str, Any]:
+    tool = ("note", "pay", "note")[int(ctx.arg)]
+    did = await ctx.tool(tool, item=f"part {ctx.arg}")
+    return {"log": [did], "sum": ctx.arg, "merged": {str(ctx.arg): did}, "last": ctx.arg}
+
+
+async def _collect(ctx: Context) -> dict[str, Any]:
+    state = ctx.state
+    return {"output": [list(state["log"]), state["sum"], state["merged"], state["last"]]}
+
+
+async def _again(ctx: Context) -> Step:
+    turn = ctx.state["turn"] + 1
+    noted = await ctx.tool("note" if turn % 2 else "pay", item=f"turn {turn}")
+    more = ("again",) if turn < 3 else ()  # noqa: PLR2004 - three turns
+    return Step(writes={"turn": 1, "log": [noted], "output": turn}, next=more)
+
+
+async def _several(ctx: Context) -> dict[str, Any]:
+    seen = await ctx.tool("look", item="a")
+    told = await ctx.model("and now?")
+    both = await asyncio.gather(ctx.tool("note", item="b"), ctx.tool("note", item="c"))
+    paid = await ctx.tool("pay", item="d")
+    return {"output": [seen, told["content"], list(both), paid]}
+
+
+async def _guarded(ctx: Context) -> dict[str, Any]:
+    wired = await ctx.call("wire", {"item": "a"})
+    sent = await ctx.call("send", {"item": "b"})
+    return {"output": [str(getattr(o, "value", "refused")) for o in (wired, sent)]}
+
+
+async def _spend(ctx: Context) -> dict[str, Any]:
+    first = await ctx.model("one")
+    noted = await ctx.tool("note", item="a")
+    second = await ctx.model("two")
+    return {"output": [first["content"], noted, second["content"]]}
+
+
+async def _sleep(ctx: Context) -> dict[str, Any]:
+    await ctx.tool("note", item="a")
+    await ctx.sleep(600)
+    return {"output": await ctx.tool("pay", item="b")}
+
+
+def _node(name: str, run: Callable[..., Any], *then: str) -> Node:
+    return Node(name=name, run=run, then=then, retry=PATIENT, timeout=timedelta(days=30))
+
+
+def _program(name: str, *nodes: Node, **channels: Reducer) -> Program:
+    declared = {channel: Channel(reducer=reducer) for channel, reducer in channels.items()}
+    shape = graph(*nodes, start=nodes[0].name, channels=declared)
+    return Program(name=name, version=name, graph=shape, model="model", tools=("*",))
+
+
+PROGRAMS: Final = {
+    program.name: program
+    for program in (
+        _program(
+            "chain",
+            _node("look", _look, "ask"),
+            _node("ask", _ask, "note"),
+            _node("note", _note, "pay"),
+            _node("pay", _pay),
+            seen=Reducer.LAST,
+            told=Reducer.LAST,
+            noted=Reducer.LAST,
+        ),
+        _program(
+            "fan",
+            _node("divide", _divide),
+            _node("part", _part, "collect"),
+            _node("collect", _collect),
+            log=Reducer.LOG,
+            sum=Reducer.SUM,
+            merged=Reducer.MERGE,
+            last=Reducer.LAST,
+        ),
+        _program("cycle", _node("again", _again), turn=Reducer.SUM, log=Reducer.LOG),
+        _program("several", _node("main", _several)),
+        _program("guarded", _node("main", _guarded)),
+        _program("spend", _node("main", _spend)),
+        _program("sleep", _node("main", _sleep)),
+    )
+}
+SMALL: Final = Limits(cost=Decimal("2.5"), model_calls=8)
+"""The budget that all runs of a schedule share: too small for all of them at once."""

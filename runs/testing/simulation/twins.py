@@ -1,0 +1,20 @@
+"""The fault-free twins: how each program ends where nothing goes wrong."""
+
+from __future__ import annotations
+
+from runs.testing.rows import RunRow
+from runs.testing.simulation import verdict
+from runs.testing.simulation.bugs import NONE
+from runs.testing.simulation.programs import PROGRAMS
+from runs.testing.simulation.schedule import Schedule
+
+
+def learn() -> None:
+    """Play every program alone and without faults, once."""
+    for name in set(PROGRAMS) - set(verdict.TWINS):
+        schedule = Schedule(0, NONE, None, names=(name,))
+        schedule.go()
+        run: RunRow = schedule.ground.store.runs["run-0"]
+        if schedule.ground.violations:
+            raise AssertionError(f"{name}, without faults: {schedule.ground.violations}")
+        verdict.TWINS[name] = verdict.history(run)

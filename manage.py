@@ -19,13 +19,16 @@ from agentops.dev.record import adopt_environment
 BEFORE_SETTINGS: Final = frozenset(
     {"dev", "status", "doctor", "scratch", "play", "bench", "crashsweep", "storm"}
 )
+ELSEWHERE: Final = {"simulate": "runs.management.commands.simulate"}
+"""Commands that need neither settings nor servers, and belong to another app."""
 
 
 def main() -> None:
     """Run one command."""
     name = sys.argv[1] if len(sys.argv) > 1 else "help"
-    if name in BEFORE_SETTINGS:
-        import_module(f"agentops.management.commands.{name}").Command().run_from_argv(sys.argv)
+    if name in BEFORE_SETTINGS or name in ELSEWHERE:
+        place = ELSEWHERE.get(name, f"agentops.management.commands.{name}")
+        import_module(place).Command().run_from_argv(sys.argv)
         return
     adopt_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from policy.core.json import Json
 from policy.core.money import Amounts, Limits
 from runs.core.effects import EffectState
 from runs.core.results import Finished, TaskResult
@@ -154,30 +153,9 @@ class _WakeLost(MemoryStore):
         return super().save(lease, replace(save, wakeups=self.runs[lease.run_id].wakeups), ttl=ttl)
 
 
-class _FinishingOrder(MemoryStore):
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._finished: dict[str, list[TaskResult]] = {}
-
-    def finish_task(
-        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
-    ) -> Claimed | None:
-        whole = super().finish_task(lease, result, effects, ttl=ttl)
-        finished = self._finished.setdefault(f"{lease.run_id}/{lease.super_step}", [])
-        finished.append(result)
-        if whole is None:
-            return None
-        return replace(whole, kept=dict(zip(sorted(whole.kept), finished, strict=False)))
-
-
 class _EndedMoves(MemoryStore):
     def _is_claimable(self, run: RunRow) -> bool:
         return run.state == "succeeded" or super()._is_claimable(run)
-
-
-class _LogForgotten(MemoryStore):
-    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
-        return super().read_log(run_id, tenant_id, channel, upto)[1:]
 
 
 NONE: Final = Bug(what="no bug")
@@ -198,7 +176,5 @@ BUGS: Final[Mapping[str, Bug]] = {
     "cancel_ignored": Bug(what="effects begin after a cancellation", store=_CancelIgnored),
     "writes_dropped": Bug(what="a repeated task loses its writes", store=_WritesDropped),
     "wake_lost": Bug(what="news between look and set-aside is missed", store=_WakeLost),
-    "finishing_order": Bug(what="results are merged as they finish", store=_FinishingOrder),
     "ended_moves": Bug(what="an ended run is claimed again", store=_EndedMoves),
-    "log_forgotten": Bug(what="a log loses its beginning", store=_LogForgotten),
 }

@@ -17,7 +17,7 @@ import greenlet
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from policy.core.decide import EffectClass, Policy
-from policy.core.json import Json
+from policy.core.json import Json, JsonObject
 from policy.core.outcomes import ErrorClass, Outcome
 from policy.enforce import Permit
 from runs.advance import Burst, Engine
@@ -201,6 +201,12 @@ class _Store:
             return answer
 
         return self._write(f"put_effect {put.name} {put.state}", lease, checked)
+
+    def take_signal(
+        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
+    ) -> tuple[Put, JsonObject | None]:
+        """See `Store.take_signal`."""
+        return self._call("take_signal", lambda: self._inner.take_signal(lease, put, before))
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """See `Store.fan_out`."""

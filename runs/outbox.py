@@ -15,6 +15,7 @@ import pybreaker
 import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from runs import faults
 from runs.ports import Nudge
@@ -22,6 +23,9 @@ from runs.ports import Nudge
 log = structlog.get_logger()
 
 ADVANCE = "runs.advance"
+
+AWAY = (OperationalError, OSError, RedisError, pybreaker.CircuitBreakerError)
+"""What a broker that cannot take a message raises: it is away, or full."""
 
 broker = pybreaker.CircuitBreaker(fail_max=3, reset_timeout=2, name="broker")
 
@@ -35,7 +39,7 @@ def send(nudges: Iterable[Nudge]) -> list[Nudge]:
             with broker.calling():
                 _publish(nudge)
             faults.point("send.after")
-        except (OperationalError, OSError, pybreaker.CircuitBreakerError) as error:
+        except AWAY as error:
             log.warning("outbox.broker_away", error_type=type(error).__name__)
             return left
         left.append(nudge)

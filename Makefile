@@ -47,7 +47,9 @@ crashsweep: setup ## kill a process at every fault point in turn: make crashswee
 	@$(PY) manage.py crashsweep $(ARGS)
 
 prove: setup ## everything that proves the guarantees, at length
+	@$(PY) manage.py simulate --schedules 100000
 	@$(PY) manage.py crashsweep
+	@$(PY) manage.py storm --runs 200 --seconds 60
 
 storm: setup ## random faults on real servers, then a checker: make storm ARGS="--seed 7"
 	@$(PY) manage.py storm $(ARGS)

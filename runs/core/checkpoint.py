@@ -71,7 +71,7 @@ def decode_head(raw: JsonObject) -> JsonObject:
         UnknownVersion: this code is older than the checkpoint.
     """
     while (version := raw["v"]) != Checkpoint.VERSION:
-        if version not in UPGRADES:
+        if version > Checkpoint.VERSION or version not in UPGRADES:
             raise UnknownVersion(f"checkpoint version {version} is newer than this code")
         raw = UPGRADES[version](raw)
     return raw

@@ -18,6 +18,7 @@ from policy.models import Approval
 from runs.advance import Advanced
 from runs.agents import Context, Node, Program, graph
 from runs.agents.react import ReactSettings, react
+from runs.store import PostgresStore
 from tests.integration.engine_room import Room
 from tests.unit.runs import desk
 from tools.errors import ToolError
@@ -356,7 +357,7 @@ def test_a_worker_that_died_in_a_once_call_leaves_it_to_a_person(room: Room) -> 
         return {"output": await ctx.tool("desk.pay", order=1, amount=5)}
 
     run_id = room.start(of(once))
-    store = room.ground.store
+    store = PostgresStore(room.ground.pool, groups=False)
 
     def die(*_: Any, **__: Any) -> Any:
         raise Dead

@@ -171,8 +171,13 @@ class Engine:
         faults.point("save.before")
         saved = self.shell.store.save(lease, save, ttl=self.shell.ttl)
         faults.point("save.after")
-        if not saved.called_off:
-            return saved
+        if saved.called_off:
+            saved = self._save_end(lease, save)
+        if saved.others:
+            self.send(saved.others)
+        return saved
+
+    def _save_end(self, lease: Lease, save: Save) -> Saved:
         end = _ending(
             save.wakeups, RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request"
         )
@@ -353,7 +358,7 @@ class _Carrying:
     ) -> Advanced:
         save = _ending(self.claimed.wakeups, state, error_class, detail)
         effects = list(done.effects) if done else []
-        self.shell.store.save(self.lease, _with_effects(save, effects), ttl=self.shell.ttl)
+        self.engine.save(self.lease, _with_effects(save, effects))
         return Advanced.ENDED
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, TypeVar
@@ -24,11 +24,21 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from gateway.core.messages import ModelRequest, ToolOffer
-from policy.core.json import JsonObject, storable
+from policy.core.json import Json, JsonObject, storable
+from policy.core.money import Limits
 from policy.core.outcomes import ErrorClass, Outcome
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
-from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, AskingTool
+from runs.asking import (
+    Asker,
+    Asking,
+    AskingJoin,
+    AskingModel,
+    AskingSignal,
+    AskingSpawn,
+    AskingTimer,
+    AskingTool,
+)
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Node, Send, Step
@@ -36,7 +46,7 @@ from runs.core.reconcile import SUSPENDED_AS
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, RunsError, StoreAway
 from runs.loop import Scope, unscoped
-from runs.ports import Claimed, Settled
+from runs.ports import Claimed, Settled, Wait
 from runs.shell import Derailed, Released, Shell, Stopped, Unwound
 
 log = structlog.get_logger()
@@ -110,6 +120,26 @@ class TaskRun:
     async def signal(self, name: str, seconds: float | None) -> Outcome:
         """Take a signal, or find the one that was taken, or that none came in time."""
         return await self._ask(AskingSignal(self.asker, self._ordinal(), storable(name), seconds))
+
+    async def spawn(
+        self,
+        agent: str,
+        inputs: Sequence[Json],
+        *,
+        version: str | None,
+        budget: Limits | None,
+    ) -> Outcome:
+        """Start children, or find those that were started here."""
+        clean: list[Json] = storable(list(inputs))
+        name: str = storable(agent)[:LONGEST_NAME]
+        return await self._ask(
+            AskingSpawn(self.asker, self._ordinal(), name, clean, version=version, budget=budget)
+        )
+
+    async def join(self, join_id: str, want_succeeded: int, want_failed: int) -> Outcome:
+        """Wait for children, or find what came of them."""
+        wait = Wait(join_id=join_id, want_succeeded=want_succeeded, want_failed=want_failed)
+        return await self._ask(AskingJoin(self.asker, self._ordinal(), wait))
 
     async def offers(self) -> tuple[ToolOffer, ...]:
         """List the tools granted to this agent, as a model is told of them."""

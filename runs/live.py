@@ -20,7 +20,7 @@ from policy.core.outcomes import Outcome
 from policy.enforce import Permit
 from policy.policies import of_version
 from runs.agents.program import Program
-from runs.agents.versions import program_of
+from runs.agents.versions import program_of, resolve
 from runs.errors import StoreAway
 from runs.ports import Claimed
 from tools import catalogue
@@ -68,6 +68,15 @@ class LiveWorld:
         """Find the tools that match any of the granted patterns, by name."""
         patterns = tuple(granted)
         return self._once(tenant_id, ("tools", patterns), lambda: catalogue.specs(patterns), SHORT)
+
+    def agent(self, tenant_id: str, name: str, version: str | None) -> tuple[str, Program]:
+        """Find the agent version that a child is to be pinned to, or raise UnknownAgent."""
+
+        def read() -> tuple[str, Program]:
+            row, program = resolve(name, version)
+            return str(row.id), program
+
+        return self._once(tenant_id, ("agent", name, version), read, SHORT)
 
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:
         """Price a question at its worst, and give the credential to ask it with."""

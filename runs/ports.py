@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from policy.core.json import Json, JsonObject
-from policy.core.money import Amounts
+from policy.core.money import Amounts, Limits
 from policy.core.outcomes import Usage
 from runs.core.checkpoint import Checkpoint
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
@@ -53,6 +53,7 @@ class Claimed:
     ledger: Sequence[Recorded]
     crashes: int = 0
     roles: tuple[str, ...] = ()
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,36 @@ class Settled:
     attempt_failed: JsonObject | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newborn:
+    """One child to start: its id, its own budget's, and its first checkpoint."""
+
+    id: str
+    budget_id: str
+    first: Checkpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brood:
+    """Runs of one agent version to be started together, as children of the run that asks."""
+
+    join_id: str
+    agent_version_id: str
+    agent: str
+    limits: Limits
+    deadline: timedelta | None
+    children: Sequence[Newborn]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How many successes, or how many failures, decide the waiting for a brood."""
+
+    join_id: str
+    want_succeeded: int
+    want_failed: int
+
+
 class Put(StrEnum):
     """What became of a wish to write an effect down.
 
@@ -144,7 +175,8 @@ class Saved:
     """What the store made of a save: the state reached, and whether anybody asked to cancel.
 
     `called_off` means that nothing was saved: the run was to succeed or to be set aside, but
-    somebody cancelled it meanwhile. Its holder saves that end instead.
+    somebody cancelled it meanwhile. Its holder saves that end instead. `others` are messages to
+    the run's parent and children, left in the outbox.
     """
 
     state: RunState
@@ -152,6 +184,7 @@ class Saved:
     cancel: bool
     sent: int | None
     called_off: bool = False
+    others: Sequence[Nudge] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +204,23 @@ class Nudge:
     super_step: int | None = None
     task: str = ""
     outbox_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spawned:
+    """What became of a wish to start children, and the messages left for them."""
+
+    put: Put
+    sent: Sequence[Nudge] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """What came of the children (`run`, `state`, `output` and so on), or None: not decided yet."""
+
+    put: Put
+    results: Sequence[JsonObject] | None = None
+    sent: Sequence[Nudge] = ()
 
 
 class Store(Protocol):
@@ -199,6 +249,20 @@ class Store(Protocol):
 
         Gives its `id` and `payload`; asked again by the same place, the same ones. None where
         no signal of that name is there yet.
+        """
+        ...
+
+    def spawn(
+        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
+    ) -> Spawned:
+        """Start children and write down the effect that says so, as `put_effect`."""
+        ...
+
+    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
+        """Look at a brood: if it is decided the effect is done, else it is written as `put` says.
+
+        The rest of a brood that is decided is called off. The run may be claimed as soon as
+        one that it waits for is decided, whatever else it waits for.
         """
         ...
 

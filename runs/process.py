@@ -104,6 +104,7 @@ def _engine() -> Engine:
     ttl = settings.LEASE_SECONDS
     shift = timedelta(seconds=settings.CLOCK_SHIFT_SECONDS)  # a proof's host with a wrong clock
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
+    sender = Sender(store.forget)
     shell = Shell(
         store=store,
         world=LiveWorld(),
@@ -112,9 +113,10 @@ def _engine() -> Engine:
         mint=lambda: str(uuid7()),
         worker=worker_name(),
         ttl=ttl,
+        send=sender,
     )
     burst = Burst(super_steps=settings.BURST_SUPER_STEPS, seconds=settings.BURST_SECONDS)
-    return Engine(shell=shell, keeper=keeper, send=Sender(store.forget), burst=burst)
+    return Engine(shell=shell, keeper=keeper, send=sender, burst=burst)
 
 
 _ended: Final = threading.Event()

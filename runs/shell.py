@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from policy.core.outcomes import ErrorClass
 from runs.loop import IoLoop
-from runs.ports import Store
+from runs.ports import Nudge, Store
 from runs.world import World
 
 Clock = Callable[[], datetime]
 
 
+def leave(nudges: Iterable[Nudge]) -> None:
+    """Leave messages in the outbox, where the relay takes them from."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """A store, a world, a loop, a clock (UTC), a maker of ids, and who is working.
+    """A store, a world, a loop, a clock (UTC), a maker of ids, who is working, and a sender.
 
     Once `draining` is set, no effect begins and no run is taken: the process shuts down.
     """
@@ -30,6 +34,7 @@ class Shell:
     worker: str
     ttl: float
     draining: threading.Event = field(default_factory=threading.Event)
+    send: Callable[[Iterable[Nudge]], None] = leave
 
 
 class Unwound(BaseException):

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from policy.core.json import Json, JsonObject
+from policy.core.money import Unit
 from runs.committing import PATIENCE, Committer, Part
 from runs.core import results
 from runs.core.checkpoint import encode
@@ -25,7 +26,9 @@ from runs.core.lifecycle import FINAL, RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import (
+    Brood,
     Claimed,
+    Joined,
     Lease,
     Nudge,
     Put,
@@ -34,6 +37,8 @@ from runs.ports import (
     Save,
     Saved,
     Settled,
+    Spawned,
+    Wait,
 )
 
 CRASH_LIMIT = 5
@@ -44,6 +49,8 @@ CLAIM_TASK = "SELECT runs_claim_task(%s, %s, %s, %s, %s, %s)"
 FAN_OUT = "SELECT runs_fan_out(%s, %s, %s, %s)"
 FINISH_TASK = "SELECT runs_finish_task(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 PUT_EFFECT = "SELECT runs_put_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+SPAWN = "SELECT runs_spawn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+JOIN = "SELECT runs_join_children(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 SAVE = "SELECT runs_save(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 RELEASE = "SELECT runs_release(%s, %s, %s, %s, %s, %s, %s)"
 RENEW = "SELECT runs_renew(%s, %s)"
@@ -133,6 +140,34 @@ class PostgresStore:
         found = self._one(TAKE_SIGNAL, *_putting(lease, put, before))
         return Put(found["put"]), found["signal"]
 
+    def spawn(
+        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
+    ) -> Spawned:
+        """Start children and write down the effect that says so; see `Store.spawn`."""
+        found = self._one(
+            SPAWN,
+            *_putting(lease, put, before),
+            brood.join_id,
+            _jsonb(_brood(brood)),
+            _jsonb(_newborns(brood)),
+        )
+        return Spawned(put=Put(found["put"]), sent=_nudges(lease.tenant_id, found["sent"]))
+
+    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
+        """Look at a brood; see `Store.join`."""
+        found = self._one(
+            JOIN,
+            *_putting(lease, put, before),
+            wait.join_id,
+            wait.want_succeeded,
+            wait.want_failed,
+        )
+        return Joined(
+            put=Put(found["put"]),
+            results=found["results"],
+            sent=_nudges(lease.tenant_id, found["sent"]),
+        )
+
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """Give the run's lease back and open its tasks; see `Store.fan_out`."""
         sent = self._one(FAN_OUT, lease.tenant_id, lease.run_id, lease.token, list(tasks))
@@ -199,6 +234,7 @@ class PostgresStore:
             cancel=found["cancel"],
             sent=found["sent"],
             called_off=found["called_off"],
+            others=_nudges(lease.tenant_id, found.get("others")),
         )
 
     def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
@@ -260,6 +296,33 @@ def _putting(lease: Lease, put: PutEffect, before: Sequence[Settled]) -> tuple[A
         _jsonb(_put(put)),
         _jsonb([_settled(item) for item in before]),
     )
+
+
+def _nudges(tenant_id: str, sent: Sequence[Any] | None) -> list[Nudge]:
+    return [Nudge(tenant_id=tenant_id, run_id=run, outbox_id=n) for run, n in sent or ()]
+
+
+def _brood(brood: Brood) -> JsonObject:
+    limits = {unit.value: getattr(brood.limits, unit) for unit in Unit}
+    return {
+        "version": brood.agent_version_id,
+        "agent": brood.agent,
+        "seconds": None if brood.deadline is None else brood.deadline.total_seconds(),
+        **limits,
+        "cost": None if brood.limits.cost is None else str(brood.limits.cost),
+    }
+
+
+def _newborns(brood: Brood) -> list[JsonObject]:
+    return [
+        {
+            "id": child.id,
+            "budget": child.budget_id,
+            "head": encode(child.first),
+            "writes": dict(child.first.channels),
+        }
+        for child in brood.children
+    ]
 
 
 def _put(put: PutEffect) -> Mapping[str, Any]:
@@ -359,6 +422,7 @@ def _claimed(
         ledger=[_recorded(super_step, raw) for raw in found["ledger"] or ()],
         crashes=found.get("crashes", 0),
         roles=tuple(found["roles"] or ()),
+        depth=found["depth"],
     )
 
 

@@ -4,6 +4,7 @@
     leases that ran out             their worker died; somebody else may claim
     timers that are due             retries, approvals nobody answered
     deadlines that have passed      runs that wait end as expired
+    parents and children    a child ended, or one above it, and its message was lost
     runs queued for a while         their message was lost: the broker forgot it
 
 A process of its own, with the system's role. It needs no broker: while that is away,
@@ -91,6 +92,19 @@ WHERE (run_id, super_step, task) IN (
 ) RETURNING tenant_id, run_id, super_step, task
 """
 
+LEFT_FAMILY = """
+UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
+  SELECT r.id FROM runs_run AS r
+  WHERE coalesce(r.nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
+    AND r.state IN ('waiting', 'interrupted', 'paused') AND (
+      (r.join_id IS NOT NULL AND runs_called_off(r.ancestor_ids, r.join_id))
+      OR (r.reason NOT IN ('poison', 'version') AND r.id IN (
+        SELECT j.run_id FROM runs_join AS j
+        WHERE j.want_succeeded IS NOT NULL AND runs_is_joined(j))))
+  ORDER BY r.nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING tenant_id, id, NULL::int, ''
+"""
+
 FORGOTTEN_ANSWERS = """
 DELETE FROM policy_idempotentanswer WHERE id IN (
   SELECT id FROM policy_idempotentanswer
@@ -126,6 +140,7 @@ class Sweeper:
         }
         if self.backlog() < self.most_waiting:
             found["runs_left_behind"] = self._nudge(LEFT_BEHIND)
+            found["families_left_behind"] = self._nudge(LEFT_FAMILY)
             found["tasks_left_behind"] = self._nudge(LEFT_TASKS)
         return found
 

@@ -47,6 +47,14 @@ class World(Protocol):
         """Find the tools that match any of the granted patterns, by name."""
         ...
 
+    def agent(self, tenant_id: str, name: str, version: str | None) -> tuple[str, Program]:
+        """Find the agent version that a child is to be pinned to: its id, and its program.
+
+        Raises:
+            UnknownAgent: there is no such agent or version.
+        """
+        ...
+
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:
         """Price a question at its worst, and give the credential to ask it with.
 

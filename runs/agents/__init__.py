@@ -9,6 +9,15 @@ One level below, `graph(...)` takes named nodes and channels. Importing this nee
 database and no settings.
 """
 
+from runs.agents.children import (
+    ChildFailed,
+    Children,
+    ChildrenFailed,
+    ChildResult,
+    Join,
+    Quorum,
+    SpawnRefused,
+)
 from runs.agents.context import Context, ModelFailed, SyncContext, ToolFailed
 from runs.agents.program import Program
 from runs.agents.registry import agent, code_agents, graph_agent
@@ -18,13 +27,20 @@ from runs.core.retry import RetryPolicy
 
 __all__ = [
     "Channel",
+    "ChildFailed",
+    "ChildResult",
+    "Children",
+    "ChildrenFailed",
     "Context",
+    "Join",
     "ModelFailed",
     "Node",
     "Program",
+    "Quorum",
     "Reducer",
     "RetryPolicy",
     "Send",
+    "SpawnRefused",
     "Step",
     "SyncContext",
     "ToolFailed",

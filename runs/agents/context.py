@@ -14,7 +14,18 @@ from typing import Any, Final, Protocol, TypeVar
 
 from gateway.core.messages import Message, ModelRequest, ToolOffer
 from policy.core.json import Json, JsonObject, copied
+from policy.core.money import Limits
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from runs.agents.children import (
+    Children,
+    ChildResult,
+    Join,
+    Policy,
+    SpawnRefused,
+    judged,
+    only,
+    wants,
+)
 from runs.core.channels import Log
 from runs.errors import RunsError
 
@@ -82,6 +93,21 @@ class Door(Protocol):
 
     async def signal(self, name: str, seconds: float | None) -> Outcome:
         """Take a signal, or find the one that was taken, or that none came in time."""
+        ...
+
+    async def spawn(
+        self,
+        agent: str,
+        inputs: Sequence[Json],
+        *,
+        version: str | None,
+        budget: Limits | None,
+    ) -> Outcome:
+        """Start children, or find those that were started here."""
+        ...
+
+    async def join(self, join_id: str, want_succeeded: int, want_failed: int) -> Outcome:
+        """Wait for children, or find what came of them."""
         ...
 
     async def offers(self) -> tuple[ToolOffer, ...]:
@@ -223,6 +249,45 @@ class Context(_Base):
         seconds = None if timeout is None else _seconds(timeout)
         return _payload(name, await self.door.signal(name, seconds))
 
+    async def spawn(
+        self,
+        agent: str,
+        inputs: Sequence[Json],
+        *,
+        version: str | None = None,
+        budget: Limits | None = None,
+    ) -> Children:
+        """Start a run of another agent for each input: durable, and each on its own.
+
+        Every budget above this run bounds them too, and so does its deadline; they are
+        called off when it ends. `budget` is each child's own.
+
+        Raises:
+            SpawnRefused: the agent was not granted, is not known or takes no such input; or
+                there are too many, or it is too deep. None was started.
+        """
+        return _spawned(agent, await self.door.spawn(agent, inputs, version=version, budget=budget))
+
+    async def join(self, children: Children, policy: Policy = Join.ALL) -> list[ChildResult]:
+        """Wait for children; no worker and no connection is held meanwhile.
+
+        Raises:
+            ChildrenFailed: fewer succeeded than the policy needs.
+            InvalidJoin: they are not this run's, or are too few for the quorum.
+        """
+        wanted = wants(policy, len(children))
+        return judged(children, policy, _value(await self.door.join(children.join_id, *wanted)))
+
+    async def run_agent(self, agent: str, given: Json, *, version: str | None = None) -> Json:
+        """Start one child, wait for it, and give its output.
+
+        Raises:
+            SpawnRefused: it was not started.
+            ChildFailed: it did not succeed.
+        """
+        children = await self.spawn(agent, [given], version=version)
+        return only(await self.join(children, Join.PARTIAL))
+
     async def call(self, name: str, arguments: JsonObject) -> Outcome:
         """Call a tool and give the outcome as it is, failed or done."""
         return await self.door.tool(name, arguments)
@@ -267,11 +332,46 @@ class SyncContext(_Base):
         seconds = None if timeout is None else _seconds(timeout)
         return _payload(name, self.door.wait(self.door.signal(name, seconds)))
 
+    def spawn(
+        self,
+        agent: str,
+        inputs: Sequence[Json],
+        *,
+        version: str | None = None,
+        budget: Limits | None = None,
+    ) -> Children:
+        """Start a run of another agent for each input; as `Context.spawn`."""
+        asked = self.door.spawn(agent, inputs, version=version, budget=budget)
+        return _spawned(agent, self.door.wait(asked))
+
+    def join(self, children: Children, policy: Policy = Join.ALL) -> list[ChildResult]:
+        """Wait for children; as `Context.join`."""
+        wanted = wants(policy, len(children))
+        asked = self.door.join(children.join_id, *wanted)
+        return judged(children, policy, _value(self.door.wait(asked)))
+
+    def run_agent(self, agent: str, given: Json, *, version: str | None = None) -> Json:
+        """Start one child, wait for it, and give its output; as `Context.run_agent`."""
+        children = self.spawn(agent, [given], version=version)
+        return only(self.join(children, Join.PARTIAL))
+
 
 def _payload(name: str, outcome: Outcome) -> Any:
     if isinstance(outcome, Failed):
         raise SignalTimeout(name, outcome)
     return outcome.value
+
+
+def _spawned(agent: str, outcome: Outcome) -> Children:
+    if isinstance(outcome, Failed):
+        raise SpawnRefused(agent, outcome)
+    raw: Any = outcome.value
+    return Children.of(raw)
+
+
+def _value(outcome: Outcome) -> Json:
+    """Give the value of what cannot fail; a run that ends meanwhile never comes back here."""
+    return outcome.value if isinstance(outcome, Done) else []
 
 
 def _seconds(how_long: timedelta | float) -> float:

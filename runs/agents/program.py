@@ -21,8 +21,8 @@ class Program:
     """What the engine executes for a run of one agent version.
 
     `accept` checks a run's input and gives it in the form that is stored; it raises
-    `InvalidInput`. `tools` are patterns of granted tool names. `budget` and `deadline`
-    are a run's where its starter gives none.
+    `InvalidInput`. `tools` and `agents` are patterns of the names of what it was granted.
+    `budget` and `deadline` are a run's where its starter gives none.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Program:
     graph: Graph
     model: str = ""
     tools: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
     budget: Limits = field(default_factory=Limits)
     deadline: timedelta | None = None
     input_schema: JsonObject = field(default_factory=dict)
@@ -40,11 +41,16 @@ class Program:
         """Say whether the agent was given this tool."""
         return any(fnmatchcase(tool, pattern) for pattern in self.tools)
 
+    def grants_agent(self, name: str) -> bool:
+        """Say whether the agent may start runs of this other one."""
+        return any(fnmatchcase(name, pattern) for pattern in self.agents)
+
     def definition(self) -> JsonObject:
         """Describe the version for its row."""
         return {
             "model": self.model,
             "tools": list(self.tools),
+            "agents": list(self.agents),
             "max_super_steps": self.graph.max_super_steps,
             "graph": self.graph.shape(),
             "graph_digest": self.graph.digest(),

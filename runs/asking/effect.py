@@ -73,11 +73,10 @@ class Asker:
 
     async def take_signal(self, put: PutEffect) -> JsonObject | None:
         """Write down that a signal is waited for, and take one if it is there; raises as `put`."""
-        before, self.settled[:] = list(self.settled), []
         answer, signal = await self.shell.loop.in_thread(
-            self.shell.store.take_signal, self.claimed.lease, put, before
+            self.shell.store.take_signal, self.claimed.lease, put, self.unwritten()
         )
-        self._allowed(answer)
+        self.heard(answer)
         return signal
 
     async def put(self, put: PutEffect) -> Put:
@@ -88,24 +87,34 @@ class Asker:
             Stopped: the run was cancelled or is past its deadline.
             Released: an effect was to begin while this process shuts down.
         """
-        if put.state is EffectState.CLAIMED and self.shell.draining.is_set():
-            raise Released
-        before, self.settled[:] = list(self.settled), []
+        if put.state is EffectState.CLAIMED:
+            self.begins()
         faults.point("put_effect.before")
         answer = await self.shell.loop.in_thread(
-            self.shell.store.put_effect, self.claimed.lease, put, before
+            self.shell.store.put_effect, self.claimed.lease, put, self.unwritten()
         )
         faults.point("put_effect.after")
-        self._allowed(answer)
-        return answer
+        return self.heard(answer)
 
-    def _allowed(self, answer: Put) -> None:
+    def begins(self) -> None:
+        """Raise Released where this process shuts down: no effect begins any more."""
+        if self.shell.draining.is_set():
+            raise Released
+
+    def unwritten(self) -> list[Settled]:
+        """Take the outcomes that are not written yet, for the statement that writes them."""
+        before, self.settled[:] = list(self.settled), []
+        return before
+
+    def heard(self, answer: Put) -> Put:
+        """Go on with what the store said, or raise as `put` does."""
         if answer is Put.LEASE_LOST:
             raise LeaseLost(self.claimed.lease.run_id, self.claimed.lease.token)
         if answer is Put.CANCELLED:
             raise Stopped(ErrorClass.CANCELLATION)
         if answer is Put.DEADLINE:
             raise Stopped(ErrorClass.TIMEOUT)
+        return answer
 
     async def sent(self, call: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Wait for the world's answer, unless the brake is pulled first.

@@ -27,6 +27,7 @@ REASON: Final[Mapping[str, str]] = {
     "poison": "Parked: it broke its worker again and again",
     "version": "Parked: this code cannot run its version",
     "budget": "Paused: its budget is used up",
+    "children": "Waiting for the runs it started",
 }
 TONE: Final[Mapping[str, str]] = {
     "queued": "calm",

@@ -15,6 +15,8 @@ class EffectKind(StrEnum):
     TOOL = "tool"
     TIMER = "timer"
     SIGNAL = "signal"
+    CHILD = "child"
+    JOIN = "join"
 
 
 class EffectState(StrEnum):

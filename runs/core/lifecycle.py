@@ -34,9 +34,16 @@ class Reason(StrEnum):
     VERSION = "version"
     BUDGET = "budget"
     SIGNAL = "signal"
+    CHILDREN = "children"
 
 
-_HELD: Final = {RunState.QUEUED, RunState.CANCELLED, RunState.EXPIRED, RunState.FAILED}
+_HELD: Final = {
+    RunState.QUEUED,
+    RunState.RUNNING,
+    RunState.CANCELLED,
+    RunState.EXPIRED,
+    RunState.FAILED,
+}
 
 NEXT: Final[dict[RunState, frozenset[RunState]]] = {
     RunState.QUEUED: frozenset(

@@ -59,6 +59,7 @@ SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
     Reason.APPROVAL: RunState.INTERRUPTED,
     Reason.BUDGET: RunState.PAUSED,
     Reason.SIGNAL: RunState.WAITING,
+    Reason.CHILDREN: RunState.WAITING,
     Reason.TIMER: RunState.WAITING,
 }
 """The state for each reason, the one that most needs somebody first."""

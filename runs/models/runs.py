@@ -43,6 +43,9 @@ class Run(TenantRow):
     deadline_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     budget_ids = ArrayField(models.UUIDField(), default=list)
+    parent_id = models.UUIDField(null=True)
+    ancestor_ids = ArrayField(models.UUIDField(), null=True)
+    join_id = models.UUIDField(null=True)
     metadata = models.JSONField(default=dict)
     origin_run_id = models.UUIDField(null=True)
     origin_super_step = models.IntegerField(null=True)
@@ -79,6 +82,9 @@ class Run(TenantRow):
         indexes = [
             models.Index(fields=["tenant", "created_at", "id"], name="run_by_age"),
             models.Index(fields=["state"], name="run_live", condition=~Q(state__in=FINAL_STATES)),
+            models.Index(
+                fields=["parent_id"], name="run_of_parent", condition=Q(parent_id__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -207,6 +213,30 @@ class RunEvent(HotRow):
     type = models.CharField(max_length=60)
     data = models.JSONField()
     at = models.DateTimeField(db_default=Now())
+
+
+class Join(HotRow):
+    """What a run waits for of the children it spawned at one place.
+
+    `succeeded` and `failed` are counted by the children as they end. The wants are set while
+    the parent waits; it may be claimed once one of them is reached or every child has ended.
+    `is_over` says that the join was decided: children that are still at work are called off.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    total = models.IntegerField()
+    succeeded = models.IntegerField(default=0)
+    failed = models.IntegerField(default=0)
+    want_succeeded = models.IntegerField(null=True)
+    want_failed = models.IntegerField(null=True)
+    is_over = models.BooleanField(default=False)
+
+    class Meta(HotRow.Meta):
+        indexes = [
+            models.Index(
+                fields=["run"], name="join_awaited", condition=Q(want_succeeded__isnull=False)
+            ),
+        ]
 
 
 class OutboxMessage(HotRow):

@@ -8,6 +8,7 @@
 --   5_tasks     a super-step of several tasks, held one by one
 --   6_saves     everything that happened in a super-step, or nothing
 --   7_groups    the same for several runs at once
+--   9_children  runs that a run spawns, and waits for
 --
 -- `manage.py migrate` runs these files again each time, in the order of their names: a
 -- function is replaced; one whose parameters changed stands beside the old one, so that
@@ -25,6 +26,18 @@ $$;
 
 CREATE OR REPLACE FUNCTION runs_in(p_seconds float8) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
   SELECT clock_timestamp() + make_interval(secs => p_seconds)
+$$;
+
+-- Say whether a child is called off from above: an ancestor has ended or was asked to cancel,
+-- or the join that it or an ancestor belongs to is decided. Reads, and locks nothing.
+CREATE OR REPLACE FUNCTION runs_called_off(p_ancestors uuid[], p_join uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT p_ancestors IS NOT NULL AND (
+    EXISTS (SELECT 1 FROM runs_join WHERE id = p_join AND is_over)
+    OR EXISTS (
+      SELECT 1 FROM runs_run AS r LEFT JOIN runs_join AS j ON j.id = r.join_id
+      WHERE r.id = ANY (p_ancestors)
+        AND (r.finished_at IS NOT NULL OR r.cancel_requested_at IS NOT NULL OR j.is_over)))
 $$;
 
 -- Append events [[type, data], ...] after p_seq and give the new last number.

@@ -37,7 +37,9 @@ CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql
     'super_step', p_run.super_step, 'wakeups', p_run.wakeups, 'token', p_run.fencing_token,
     'deadline', extract(epoch FROM p_run.deadline_at),
     'now', extract(epoch FROM clock_timestamp()),
-    'cancel', p_run.cancel_requested_at IS NOT NULL,
+    'cancel', p_run.cancel_requested_at IS NOT NULL
+      OR runs_called_off(p_run.ancestor_ids, p_run.join_id),
+    'depth', coalesce(cardinality(p_run.ancestor_ids), 0),
     'policy', (SELECT policy_version_id FROM policy_tenant WHERE id = p_run.tenant_id))
 $$;
 
@@ -66,13 +68,17 @@ BEGIN
   PERFORM runs_tenant(p_tenant);
   UPDATE runs_run SET
       state = 'running', worker = p_worker, lease_expires_at = runs_in(p_ttl),
-      fencing_token = fencing_token + 1, due_at = NULL,
+      fencing_token = fencing_token + 1, due_at = NULL, reason = '',
       crashes = crashes + (state = 'running' AND lease_expires_at IS NOT NULL)::int,
       started_at = coalesce(started_at, clock_timestamp()),
       event_seq = event_seq + (fencing_token = 0)::int
     WHERE id = p_run AND tenant_id = p_tenant AND (
       state = 'queued' OR (state = 'running' AND open_tasks = 0
-        AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
+        AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp()))
+      -- What its children did, or what befell those above it, nobody may write into its row.
+      OR (state IN ('waiting', 'interrupted', 'paused') AND (
+        (join_id IS NOT NULL AND runs_called_off(ancestor_ids, join_id))
+        OR (reason NOT IN ('poison', 'version') AND runs_has_joined(id)))))
     RETURNING * INTO v_run;
   IF NOT FOUND THEN
     RETURN NULL;
@@ -81,7 +87,8 @@ BEGIN
     PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(
       jsonb_build_array('run.started', jsonb_build_object('worker', p_worker))));
   END IF;
-  IF v_run.crashes >= p_crash_limit AND v_run.cancel_requested_at IS NULL THEN
+  IF v_run.crashes >= p_crash_limit AND v_run.cancel_requested_at IS NULL
+    AND (v_run.join_id IS NULL OR NOT runs_called_off(v_run.ancestor_ids, v_run.join_id)) THEN
     UPDATE runs_run SET state = 'interrupted', reason = 'poison', worker = NULL,
         lease_expires_at = NULL, event_seq = event_seq + 1
       WHERE id = p_run;
@@ -122,7 +129,8 @@ BEGIN
       AND t.tenant_id = w.tenant AND t.fencing_token = w.token AND t.state = 'running';
   RETURN (
     WITH seen AS (
-      SELECT w.n - 1 AS n, r.cancel_requested_at IS NOT NULL AS cancelled,
+      SELECT w.n - 1 AS n, r.cancel_requested_at IS NOT NULL
+          OR public.runs_called_off(r.ancestor_ids, r.join_id) AS cancelled,
         CASE WHEN w.l ->> 3 = '' THEN r.fencing_token = (w.l ->> 4)::bigint AND r.open_tasks = 0
           ELSE t.fencing_token = (w.l ->> 4)::bigint AND t.state = 'running' END AS is_ours
       FROM jsonb_array_elements(p_leases) WITH ORDINALITY AS w (l, n)

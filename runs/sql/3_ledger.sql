@@ -60,6 +60,7 @@ DECLARE
   v_lacking text;
   v_approval uuid;
   v_place text := p_run || '/' || p_super_step || '/' || p_task || '/' || p_ordinal;
+  v_begins boolean := p_effect ->> 'state' = 'claimed' OR p_effect ->> 'kind' = 'child';
   v_events jsonb := '[]';
 BEGIN
   PERFORM runs_tenant(p_tenant);
@@ -80,10 +81,11 @@ BEGIN
     v_run.event_seq := v_run.event_seq + jsonb_array_length(p_before);
     UPDATE runs_run SET event_seq = v_run.event_seq WHERE id = p_run;
   END IF;
-  IF v_state = 'claimed' AND v_run.cancel_requested_at IS NOT NULL THEN
+  IF v_begins AND (v_run.cancel_requested_at IS NOT NULL
+    OR (v_run.join_id IS NOT NULL AND runs_called_off(v_run.ancestor_ids, v_run.join_id))) THEN
     RETURN 'cancelled';
   END IF;
-  IF v_state = 'claimed' AND v_run.deadline_at <= clock_timestamp() THEN
+  IF v_begins AND v_run.deadline_at <= clock_timestamp() THEN
     RETURN 'deadline';
   END IF;
   SELECT * INTO v_old FROM runs_effect

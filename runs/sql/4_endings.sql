@@ -59,6 +59,7 @@ BEGIN
     'run.' || p_state, jsonb_build_object('by', p_actor, 'detail', p_detail))));
   PERFORM runs_audit(p_tenant, p_actor, 'run.' || p_state, 'run/' || p_run,
     jsonb_build_object('detail', p_detail));
+  PERFORM runs_tell_family(v_run);
   RETURN v_run.state;
 END $$;
 

@@ -12,6 +12,7 @@ DECLARE
   v_effects jsonb := coalesce(p_more -> 'effects', '[]');
   v_new int := jsonb_array_length(coalesce(p_more -> 'effects', '[]')) + jsonb_array_length(p_events);
   v_sent bigint;
+  v_others jsonb;
 BEGIN
   PERFORM runs_tenant(p_tenant);
   UPDATE runs_run SET
@@ -34,8 +35,9 @@ BEGIN
         THEN clock_timestamp() END
     WHERE id = p_run AND tenant_id = p_tenant AND state = 'running'
       AND fencing_token = p_token AND super_step = p_super_step AND open_tasks = 0
-      AND (cancel_requested_at IS NULL
-        OR p_state NOT IN ('succeeded', 'waiting', 'interrupted', 'paused'))
+      AND (p_state NOT IN ('succeeded', 'waiting', 'interrupted', 'paused')
+        OR (cancel_requested_at IS NULL
+          AND (join_id IS NULL OR NOT runs_called_off(ancestor_ids, join_id))))
     RETURNING * INTO v_run;
   IF NOT FOUND THEN
     -- Called off meanwhile: whoever holds the run is told, and saves its end instead.
@@ -64,7 +66,13 @@ BEGIN
     PERFORM runs_close(p_tenant, p_run, v_run.budget_ids, p_worker);
     PERFORM runs_audit(p_tenant, p_worker, 'run.' || v_run.state, 'run/' || p_run,
       jsonb_build_object('super_step', v_run.super_step, 'error_class', v_run.error_class));
+    v_others := runs_tell_family(v_run);
   ELSIF v_run.state <> 'running' THEN
+    IF v_run.state <> 'queued' AND v_run.reason NOT IN ('poison', 'version')
+        AND runs_has_joined_locked(p_run) THEN
+      UPDATE runs_run SET state = 'queued', reason = '', due_at = NULL WHERE id = p_run
+        RETURNING * INTO v_run;
+    END IF;
     IF v_run.state <> 'queued' THEN
       PERFORM runs_audit(p_tenant, p_worker, 'run.' || v_run.state, 'run/' || p_run,
         jsonb_build_object('reason', v_run.reason, 'super_step', v_run.super_step));
@@ -74,5 +82,7 @@ BEGIN
   END IF;
   RETURN jsonb_build_object('called_off', false, 'state', v_run.state,
     'wakeups', v_run.wakeups, 'sent', v_sent,
-    'cancel', v_run.cancel_requested_at IS NOT NULL);
+    'cancel', v_run.cancel_requested_at IS NOT NULL
+      OR (v_run.join_id IS NOT NULL AND runs_called_off(v_run.ancestor_ids, v_run.join_id)),
+    'others', v_others);
 END $$;

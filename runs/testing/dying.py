@@ -8,7 +8,21 @@ from dataclasses import dataclass, field
 
 from policy.core.json import Json, JsonObject
 from runs.core.results import TaskResult
-from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled, Store
+from runs.ports import (
+    Brood,
+    Claimed,
+    Joined,
+    Lease,
+    Nudge,
+    Put,
+    PutEffect,
+    Save,
+    Saved,
+    Settled,
+    Spawned,
+    Store,
+    Wait,
+)
 
 
 class Died(BaseException):
@@ -77,6 +91,18 @@ class Mortal:
         """See `Store.take_signal`."""
         self._write()
         return self._store.take_signal(lease, put, before)
+
+    def spawn(
+        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
+    ) -> Spawned:
+        """See `Store.spawn`."""
+        self._write()
+        return self._store.spawn(lease, put, brood, before)
+
+    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
+        """See `Store.join`."""
+        self._write()
+        return self._store.join(lease, put, wait, before)
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """See `Store.fan_out`."""

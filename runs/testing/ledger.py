@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from policy.core import money
 from policy.core.money import Amounts, Balance, Unit
 from policy.core.outcomes import ErrorClass
-from runs.core.effects import EffectState, Recorded, effect_key
+from runs.core.effects import EffectKind, EffectState, Recorded, effect_key
 from runs.ports import Lease, Put, PutEffect, Question, Settled
 from runs.testing.rows import ApprovalRow, EffectRow, RunRow, stored
 
@@ -29,9 +29,10 @@ def put(
     """Write an effect down before it is sent (or why it is not), and set its money aside."""
     settle_all(store, run, before)
     is_claim = wish.state is EffectState.CLAIMED
-    if is_claim and run.cancel:
+    begins = is_claim or wish.kind is EffectKind.CHILD
+    if begins and store.called_off(run):
         return Put.CANCELLED
-    if is_claim and run.deadline is not None and run.deadline <= store.clock():
+    if begins and run.deadline is not None and run.deadline <= store.clock():
         return Put.DEADLINE
     old = run.effects.get(wish.place)
     if old is not None and old.state is EffectState.CLAIMED:

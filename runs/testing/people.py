@@ -16,7 +16,7 @@ from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.travel import rewound
 from runs.errors import IllegalMove, SignalRefused
-from runs.testing import ledger
+from runs.testing import children, ledger
 from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, SignalRow, stored
 from runs.testing.store import MemoryStore
 
@@ -53,6 +53,7 @@ def stop(
         run.error_class, run.error_detail = error_class, detail
         ledger.close(store, run)
         run.emit(f"run.{state}", {"detail": detail})
+        children.tell_family(store, run)
         return True
 
 
@@ -190,7 +191,7 @@ def _swept(store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bo
     if past(run.deadline):
         detail = "past its deadline"
         stop(store, run, RunState.EXPIRED, error_class=ErrorClass.TIMEOUT, detail=detail)
-    if run.state is RunState.QUEUED:
+    if run.state is RunState.QUEUED or children.calls(store, run):
         store.nudge(run)
     if run.state is RunState.RUNNING:
         if not run.open_tasks and (run.lease_until is None or past(run.lease_until)):

@@ -103,13 +103,14 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
     budget: Limits | None = None,
     deadline: timedelta | None = None,
     crash_before_write: int | Iterable[int] = (),
+    programs: Iterable[str | Program] = (),
 ) -> Played:
     """Run an agent in memory until it ends or waits for somebody.
 
     `agent` is a program or the name of one that was declared. `model` answers whatever
     model is asked; `models` answer by name. Without a `policy` every granted tool is
     allowed; give rules, a document, or the path of one. `tools` are functions that take
-    the place of declared tools.
+    the place of declared tools. `programs` are the agents that it may start runs of.
 
     Raises:
         UnknownAgent: no agent of that name was declared.
@@ -118,7 +119,7 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
     program = _program(agent)
     deaths = [crash_before_write] if isinstance(crash_before_write, int) else crash_before_write
     world = MemoryWorld(
-        programs={program.version: program},
+        programs={program.version: program, **_others(programs)},
         rules=_policy(policy),
         stand_ins=tools or {},
         models=_models(model, models or {}),
@@ -237,6 +238,11 @@ class Played:
         return self.store.budgets["run"]
 
     @property
+    def children(self) -> list[RunRow]:
+        """List the runs that it started, and those that they started, oldest first."""
+        return [run for run in self.store.runs.values() if run is not self._run]
+
+    @property
     def writes(self) -> int:
         """Count the writes to the store so far; each is a place to crash before."""
         return self._fate.writes
@@ -324,9 +330,12 @@ class Played:
 
     def _next_nudge(self) -> Nudge | None:
         """Take the oldest message; where there is none, go to the next moment that matters."""
-        if not self.store.outbox and self.state not in FINAL:
-            if (moment := self.store.due(self._run)) is None:
+        if not self.store.outbox:
+            live = [run for run in self.store.runs.values() if run.state not in FINAL]
+            moments = [due for run in live if (due := self.store.due(run)) is not None]
+            if not moments:
                 return None
+            moment = min(moments)
             self.clock.forward(moment)
             people.sweep(self.store)
         return self.store.outbox.pop(min(self.store.outbox)) if self.store.outbox else None
@@ -363,6 +372,11 @@ def _program(agent: str | Program) -> Program:
     if found is None:
         raise UnknownAgent(agent)
     return found
+
+
+def _others(programs: Iterable[str | Program]) -> dict[str, Program]:
+    found = [_program(one) for one in programs]
+    return {f"{program.name}/{program.version}": program for program in found}
 
 
 def _models(model: Model | None, named: Mapping[str, Model]) -> dict[str, ScriptedModel]:

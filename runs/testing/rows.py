@@ -126,6 +126,30 @@ class CheckpointRow:
 
 
 @dataclass(slots=True, kw_only=True)
+class JoinRow:
+    """What a run waits for of the children it spawned at one place."""
+
+    run_id: str
+    total: int
+    succeeded: int = 0
+    failed: int = 0
+    want_succeeded: int | None = None
+    want_failed: int | None = None
+    is_over: bool = False
+
+    @property
+    def is_joined(self) -> bool:
+        """Say whether it is waited for and has come to what was wanted."""
+        if self.want_succeeded is None or self.want_failed is None:
+            return False
+        return (
+            self.succeeded >= self.want_succeeded
+            or self.failed >= self.want_failed
+            or self.succeeded + self.failed >= self.total
+        )
+
+
+@dataclass(slots=True, kw_only=True)
 class RunRow:
     """One run and everything that hangs on it."""
 
@@ -149,6 +173,8 @@ class RunRow:
     deadline: datetime | None = None
     cancel: bool = False
     budgets: Sequence[str] = ()
+    ancestors: tuple[str, ...] = ()
+    join_id: str = ""
     output: Json = None
     error_class: str = ""
     error_detail: str = ""

@@ -21,7 +21,9 @@ from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost
 from runs.ports import (
+    Brood,
     Claimed,
+    Joined,
     Lease,
     Nudge,
     Put,
@@ -30,10 +32,12 @@ from runs.ports import (
     Save,
     Saved,
     Settled,
+    Spawned,
+    Wait,
 )
 from runs.shell import Clock
-from runs.testing import ledger
-from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, TaskRow, stored
+from runs.testing import children, ledger
+from runs.testing.rows import ApprovalRow, CheckpointRow, JoinRow, RunRow, TaskRow, stored
 
 CRASH_LIMIT: Final = 5
 
@@ -47,6 +51,7 @@ class MemoryStore:
         self.runs: dict[str, RunRow] = {}
         self.approvals: dict[str, ApprovalRow] = {}
         self.budgets: dict[str, Balance] = {}
+        self.joins: dict[str, JoinRow] = {}
         self.outbox: dict[int, Nudge] = {}
         self._numbers = count(1)
 
@@ -75,10 +80,11 @@ class MemoryStore:
                 return None
             run.crashes += run.state is RunState.RUNNING and run.lease_until is not None
             run.state, run.token, run.due_at = RunState.RUNNING, run.token + 1, None
+            run.reason = Reason.NONE
             self._hold(run, worker, ttl)
             if run.token == 1:
                 run.emit("run.started", {"worker": worker})
-            if run.crashes >= CRASH_LIMIT and not run.cancel:
+            if run.crashes >= CRASH_LIMIT and not self.called_off(run):
                 self._poison(run)
                 return None
             return self._claimed(run, worker)
@@ -112,7 +118,7 @@ class MemoryStore:
                     continue
                 row = run.tasks[lease.super_step, lease.task] if lease.task else run
                 row.lease_until = until
-                if run.cancel:
+                if self.called_off(run):
                     cancelled.add(lease)
         return Renewed(lost=frozenset(lost), cancelled=frozenset(cancelled))
 
@@ -186,13 +192,35 @@ class MemoryStore:
                 return answer, {"id": signal.id, "payload": stored(signal.payload)}
             return answer, None
 
+    def spawn(
+        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
+    ) -> Spawned:
+        """Start children and write down the effect that says so; see `Store.spawn`."""
+        with self.lock:
+            try:
+                run = self._task_of(lease) if lease.task else self._held(lease)
+            except LeaseLost:
+                return Spawned(put=Put.LEASE_LOST)
+            return children.spawn(self, run, lease, put, brood, before)
+
+    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
+        """Look at a brood; see `Store.join`."""
+        with self.lock:
+            try:
+                run = self._task_of(lease) if lease.task else self._held(lease)
+            except LeaseLost:
+                return Joined(put=Put.LEASE_LOST)
+            return children.join(self, run, lease, put, wait, before)
+
     def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
         """Commit a super-step, or raise LeaseLost and write nothing."""
         head = stored(encode(save.checkpoint)) if save.checkpoint else None
         writes, output = stored(dict(save.writes)), stored(save.output)
         with self.lock:
             run = self._held(lease)
-            if run.cancel and (save.state in HELD_BACK or save.state is RunState.SUCCEEDED):
+            if self.called_off(run) and (
+                save.state in HELD_BACK or save.state is RunState.SUCCEEDED
+            ):
                 return Saved(
                     state=run.state, wakeups=run.wakeups, cancel=True, sent=None, called_off=True
                 )
@@ -211,11 +239,20 @@ class MemoryStore:
             run.error_class = save.error_class or run.error_class
             run.error_detail = save.error_detail or run.error_detail
             run.crashes = 0
-            self._move(run, RunState.QUEUED if news else save.state, save, ttl)
+            others = self._move(run, RunState.QUEUED if news else save.state, save, ttl)
             sent = self.nudge(run).outbox_id if run.state is RunState.QUEUED else None
-            return Saved(state=run.state, wakeups=run.wakeups, cancel=run.cancel, sent=sent)
+            return Saved(
+                state=run.state,
+                wakeups=run.wakeups,
+                cancel=self.called_off(run),
+                sent=sent,
+                others=others,
+            )
 
-    def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> None:
+    def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> list[Nudge]:
+        is_parked = save.reason in {Reason.POISON, Reason.VERSION}
+        if state in HELD_BACK and not is_parked and children.has_joined(self, run):
+            state = RunState.QUEUED
         run.state = state
         is_held_back = state in HELD_BACK
         run.reason = save.reason if is_held_back else Reason.NONE
@@ -224,8 +261,10 @@ class MemoryStore:
             run.lease_until = self.clock() + timedelta(seconds=ttl)
         else:
             run.free()
-        if state in FINAL:
-            ledger.close(self, run)
+        if state not in FINAL:
+            return []
+        ledger.close(self, run)
+        return children.tell_family(self, run)
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
         """Read a log channel's items as of a super-step, oldest first."""
@@ -265,9 +304,13 @@ class MemoryStore:
         return run if run is not None and run.tenant_id == tenant_id else None
 
     def _is_claimable(self, run: RunRow) -> bool:
-        if run.state is RunState.QUEUED:
+        if run.state is RunState.QUEUED or children.calls(self, run):
             return True
         return run.state is RunState.RUNNING and not run.open_tasks and self._over(run)
+
+    def called_off(self, run: RunRow) -> bool:
+        """Say whether somebody cancelled a run, or one above it is over."""
+        return children.called_off(self, run)
 
     def _over(self, row: RunRow | TaskRow) -> bool:
         return row.lease_until is None or row.lease_until <= self.clock()
@@ -333,7 +376,7 @@ class MemoryStore:
             wakeups=run.wakeups,
             deadline=run.deadline,
             now=self.clock(),
-            cancel=run.cancel,
+            cancel=self.called_off(run),
             policy_version_id=self.policy_version,
             head=stored(head),
             values=_values(run, head),
@@ -344,6 +387,7 @@ class MemoryStore:
             },
             ledger=ledger.recorded(self, run),
             crashes=0 if row is None else row.crashes,
+            depth=len(run.ancestors),
         )
 
     def spend(self, run: RunRow, *, reserved: Amounts, actual: Amounts) -> None:
@@ -353,7 +397,7 @@ class MemoryStore:
     def due(self, run: RunRow) -> datetime | None:
         """Give the next moment at which a run that nobody calls upon goes on by itself."""
         if run.state is not RunState.RUNNING:
-            return self.clock() if run.state is RunState.QUEUED else run.due_at
+            return self.clock() if self._is_claimable(run) else run.due_at
         ends = [row.lease_until for row in run.tasks.values() if row.state != "settled"]
         return min(end or self.clock() for end in ends or [run.lease_until])
 

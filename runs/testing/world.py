@@ -91,6 +91,13 @@ class MemoryWorld:
         found = [name for name in every if any(fnmatchcase(name, g) for g in granted)]
         return [self.tool(tenant_id, name) for name in found]
 
+    def agent(self, tenant_id: str, name: str, version: str | None) -> tuple[str, Program]:  # noqa: ARG002
+        """Find an agent that was given, or raise UnknownAgent."""
+        for key, program in reversed(list(self.programs.items())):
+            if program.name == name and version in {None, program.version}:
+                return key, program
+        raise UnknownAgent(name, version)
+
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:  # noqa: ARG002
         """Price a question at its worst."""
         model = self.models.get(request.model) or self.models.get("")

@@ -113,6 +113,7 @@ class Room:
             mint=lambda: str(uuid7()),
             worker=f"worker-{self.workers}",
             ttl=LEASE,
+            send=self.nudges.extend,
         )
         return Engine(
             shell=shell, keeper=self.keeper, send=self.nudges.extend, burst=burst or Burst()

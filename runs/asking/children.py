@@ -1,0 +1,167 @@
+"""Children of a run: started once, together with the line of the ledger that says so; joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from policy.core.decide import EffectClass
+from policy.core.json import Json, canonical, digest, storable
+from policy.core.money import Limits, Unit
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.enforce import Approved
+from runs.agents.program import Program
+from runs.asking.effect import Asker, Asking, outcome_to_json
+from runs.core.effects import EffectKind, EffectState, Recorded
+from runs.core.lifecycle import Reason
+from runs.core.plan import first_checkpoint
+from runs.core.results import Held
+from runs.errors import InvalidInput, UnknownAgent, UnknownVersion
+from runs.ports import Brood, Newborn, Wait
+
+DEEPEST: Final = 8
+MOST_CHILDREN: Final = 1000
+LARGEST_KEPT_QUESTION: Final = 2000
+
+
+class AskingSpawn(Asking):
+    """Start runs of another agent; all of them, or none and a reason."""
+
+    kind = EffectKind.CHILD
+    effect = EffectClass.IDEMPOTENT
+
+    def __init__(
+        self,
+        asker: Asker,
+        ordinal: int,
+        agent: str,
+        inputs: Sequence[Json],
+        *,
+        version: str | None,
+        budget: Limits | None,
+    ) -> None:
+        super().__init__(asker, ordinal)
+        self.name, self.wanted = agent, version
+        self.inputs, self.budget = list(inputs), budget
+
+    def _asked(self) -> dict[str, Json]:
+        limits = self.budget and {
+            unit.value: None if (limit := getattr(self.budget, unit)) is None else str(limit)
+            for unit in Unit
+        }
+        return {
+            "agent": self.name,
+            "version": self.wanted,
+            "inputs": self.inputs,
+            "budget": limits,
+        }
+
+    def digest(self) -> str:
+        """Name the question: which agent, on what, within which bounds."""
+        return digest("child", self._asked())
+
+    def request(self) -> Json:
+        """Give the question; long inputs are in the children's own first checkpoints."""
+        asked = self._asked()
+        if len(canonical(asked)) <= LARGEST_KEPT_QUESTION:
+            return asked
+        return asked | {"inputs": {"count": len(self.inputs), "digest": self.digest()}}
+
+    async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002 - granted or not
+        """Find the agent, check the inputs, and start them all."""
+        if (why := self._not_allowed()) is not None:
+            return await self.refused(why)
+        shell = self.asker.shell
+        try:
+            version, program = await shell.loop.in_thread(
+                shell.world.agent, self.asker.claimed.lease.tenant_id, self.name, self.wanted
+            )
+            brood = self._brood(version, program)
+        except (UnknownAgent, UnknownVersion, InvalidInput, ValueError) as error:
+            return await self.refused(
+                Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error)[:2000])
+            )
+        return await self._spawn(brood)
+
+    def _not_allowed(self) -> Failed | None:
+        if not self.asker.program.grants_agent(self.name):
+            detail = f"this agent was not granted {self.name} (agents=[...])"
+            return Failed(error_class=ErrorClass.POLICY_DENIED, detail=detail)
+        if not 1 <= len(self.inputs) <= MOST_CHILDREN:
+            detail = f"spawn from 1 to {MOST_CHILDREN} children at once; got {len(self.inputs)}"
+            return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=detail)
+        if self.asker.claimed.depth >= DEEPEST:
+            detail = f"children of children end at depth {DEEPEST}"
+            return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=detail)
+        return None
+
+    def _brood(self, version: str, program: Program) -> Brood:
+        mint = self.asker.shell.mint
+        firsts = [
+            first_checkpoint(program.graph, storable(program.accept(one))) for one in self.inputs
+        ]
+        return Brood(
+            join_id=mint(),
+            agent_version_id=version,
+            agent=program.name,
+            limits=self.budget or program.budget,
+            deadline=program.deadline,
+            children=[Newborn(id=mint(), budget_id=mint(), first=first) for first in firsts],
+        )
+
+    async def _spawn(self, brood: Brood) -> Outcome:
+        value: Json = {"join": brood.join_id, "runs": [child.id for child in brood.children]}
+        done = Done(value=value)
+        wish = self._put(EffectState.DONE, outcome=outcome_to_json(done))
+        shell = self.asker.shell
+        self.asker.begins()
+        spawned = await shell.loop.in_thread(
+            shell.store.spawn, self.asker.claimed.lease, wish, brood, self.asker.unwritten()
+        )
+        self.asker.heard(spawned.put)
+        await shell.loop.in_thread(shell.send, spawned.sent)
+        return done
+
+
+class AskingJoin(Asking):
+    """Wait until so many children have succeeded, or failed, or all have ended."""
+
+    kind = EffectKind.JOIN
+    name = "join"
+    effect = EffectClass.READ
+
+    def __init__(self, asker: Asker, ordinal: int, wait: Wait) -> None:
+        super().__init__(asker, ordinal)
+        self.wait = wait
+
+    def digest(self) -> str:
+        """Name the question: which children, and what is wanted of them."""
+        return digest("join", self.request())
+
+    def request(self) -> Json:
+        """Give what the ledger keeps of it."""
+        return {
+            "join": self.wait.join_id,
+            "succeeded": self.wait.want_succeeded,
+            "failed": self.wait.want_failed,
+        }
+
+    async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002 - a look needs no leave
+        """Look how far they are."""
+        shell = self.asker.shell
+        joined = await shell.loop.in_thread(
+            shell.store.join,
+            self.asker.claimed.lease,
+            self._put(EffectState.HELD),
+            self.wait,
+            self.asker.unwritten(),
+        )
+        self.asker.heard(joined.put)
+        if joined.results is None:
+            return Held(reason=Reason.CHILDREN)
+        await shell.loop.in_thread(shell.send, joined.sent)
+        value: Any = list(joined.results)
+        return Done(value=value)
+
+    async def _held(self, row: Recorded) -> Outcome | Held:  # noqa: ARG002 - the store decides
+        return await self.judged(None)

@@ -1,0 +1,152 @@
+-- Runs that a run spawns and waits for. A child never locks its parent's row: it counts its end
+-- in the row of the join, under that row's lock, and leaves a message. A parent never locks its
+-- children's rows: they look up, at every effect, save and claim (`runs_called_off`).
+
+-- Say whether a join that its run waits for has come to what was wanted of it.
+CREATE OR REPLACE FUNCTION runs_is_joined(p_join runs_join) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT p_join.want_succeeded IS NOT NULL AND (
+    p_join.succeeded >= p_join.want_succeeded OR p_join.failed >= p_join.want_failed
+    OR p_join.succeeded + p_join.failed >= p_join.total)
+$$;
+
+CREATE OR REPLACE FUNCTION runs_has_joined(p_run uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT 1 FROM runs_join AS j
+    WHERE j.run_id = p_run AND j.want_succeeded IS NOT NULL AND runs_is_joined(j))
+$$;
+
+-- The same for whoever sets the run aside: a child that ends at this moment either is seen
+-- here, or sees the run set aside and leaves it a message.
+CREATE OR REPLACE FUNCTION runs_has_joined_locked(p_run uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM runs_join WHERE run_id = p_run AND want_succeeded IS NOT NULL
+    ORDER BY id FOR UPDATE;
+  RETURN FOUND AND runs_has_joined(p_run);
+END $$;
+
+-- A run has ended: count it where its parent waits, and call upon its children that are left.
+-- Gives the messages it left: [[run, number], ...].
+CREATE OR REPLACE FUNCTION runs_tell_family(p_run runs_run) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_join runs_join;
+  v_left jsonb := '[]';
+BEGIN
+  IF p_run.join_id IS NOT NULL THEN
+    UPDATE runs_join SET succeeded = succeeded + (p_run.state = 'succeeded')::int,
+        failed = failed + (p_run.state <> 'succeeded')::int
+      WHERE id = p_run.join_id RETURNING * INTO v_join;
+    IF runs_is_joined(v_join) THEN
+      v_left := jsonb_build_array(
+        jsonb_build_array(v_join.run_id, runs_nudge(p_run.tenant_id, v_join.run_id, NULL, '')));
+    END IF;
+  END IF;
+  RETURN v_left || runs_call_children(p_run.tenant_id, p_run.id, NULL);
+END $$;
+
+-- Leave a message for each child of a run (of one join, if it is named) that has not ended.
+CREATE OR REPLACE FUNCTION runs_call_children(p_tenant uuid, p_run uuid, p_join uuid)
+RETURNS jsonb LANGUAGE sql VOLATILE AS $$
+  WITH sent AS (
+    INSERT INTO runs_outboxmessage (tenant_id, run_id, task)
+      SELECT p_tenant, id, '' FROM runs_run
+      WHERE parent_id = p_run AND finished_at IS NULL AND (p_join IS NULL OR join_id = p_join)
+      RETURNING run_id, id
+  ) SELECT coalesce(jsonb_agg(jsonb_build_array(run_id, id)), '[]') FROM sent
+$$;
+
+-- Start children: their rows, first checkpoints, budgets, events and messages, and the effect
+-- that says so, in one statement. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
+CREATE OR REPLACE FUNCTION runs_spawn(
+  p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
+  p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb,
+  p_join uuid, p_brood jsonb, p_children jsonb
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_put text;
+  v_run runs_run;
+  v_ids uuid[];
+BEGIN
+  v_put := runs_put_effect(p_tenant, p_run, p_super_step, p_task, p_ordinal, p_token, p_lone,
+    p_worker, p_effect, p_before);
+  IF v_put <> 'ok' THEN
+    RETURN jsonb_build_object('put', v_put, 'sent', '[]'::jsonb);
+  END IF;
+  SELECT * INTO v_run FROM runs_run WHERE id = p_run;
+  SELECT array_agg((c ->> 'id')::uuid) INTO v_ids FROM jsonb_array_elements(p_children) AS c;
+  INSERT INTO policy_budget (id, tenant_id, scope, scope_id, version,
+      cost_limit, cost_spent, cost_reserved, cost_overdraft,
+      tokens_limit, tokens_spent, tokens_reserved, tokens_overdraft,
+      model_calls_limit, model_calls_spent, model_calls_reserved, model_calls_overdraft,
+      tool_calls_limit, tool_calls_spent, tool_calls_reserved, tool_calls_overdraft, created_at)
+    SELECT c.budget, p_tenant, 'run', c.id, 1, (p_brood ->> 'cost')::numeric, 0, 0, 0,
+      (p_brood ->> 'tokens')::bigint, 0, 0, 0, (p_brood ->> 'model_calls')::bigint, 0, 0, 0,
+      (p_brood ->> 'tool_calls')::bigint, 0, 0, 0, clock_timestamp()
+    FROM jsonb_to_recordset(p_children) AS c (id uuid, budget uuid);
+  INSERT INTO runs_run (
+      id, tenant_id, agent_version_id, agent_name, principal_id, started_by, state, reason,
+      super_step, open_tasks, wakeups, wakeups_seen, crashes, event_seq, fencing_token, nudged_at,
+      deadline_at, budget_ids, parent_id, ancestor_ids, join_id, metadata,
+      error_class, error_detail, created_at)
+    SELECT c.id, p_tenant, (p_brood ->> 'version')::uuid, p_brood ->> 'agent', v_run.principal_id,
+      v_run.started_by, 'queued', '', 0, 0, 0, 0, 0, 1, 0, clock_timestamp(),
+      least(runs_in((p_brood ->> 'seconds')::float8), v_run.deadline_at),
+      c.budget || v_run.budget_ids, p_run, p_run || coalesce(v_run.ancestor_ids, '{}'), p_join,
+      '{}', '', '', clock_timestamp()
+    FROM jsonb_to_recordset(p_children) AS c (id uuid, budget uuid);
+  INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
+    SELECT p_tenant, c.id, 0, 0, c.head, c.writes
+    FROM jsonb_to_recordset(p_children) AS c (id uuid, head jsonb, writes jsonb);
+  INSERT INTO runs_runevent (tenant_id, run_id, seq, type, data)
+    SELECT p_tenant, id, 1, 'run.queued',
+      jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run)
+    FROM unnest(v_ids) AS id;
+  INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+    SELECT p_tenant, p_worker, 'run.started', 'run/' || id,
+      jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run)
+    FROM unnest(v_ids) AS id;
+  INSERT INTO runs_join (id, tenant_id, run_id, total, succeeded, failed, is_over)
+    VALUES (p_join, p_tenant, p_run, cardinality(v_ids), 0, 0, false);
+  RETURN jsonb_build_object('put', v_put, 'sent', runs_call_children(p_tenant, p_run, p_join));
+END $$;
+
+-- Look whether children have come to what is wanted of them. If so the effect is done, with what
+-- came of each, and those still at work are called off; if not the effect is held, and the wants
+-- stand in the join's row. Gives {"put", "results": null or [...], "sent"}.
+CREATE OR REPLACE FUNCTION runs_join_children(
+  p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
+  p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb,
+  p_join uuid, p_want_succeeded int, p_want_failed int
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_put text;
+  v_join runs_join;
+  v_results jsonb;
+  v_seq bigint;
+  v_place text := p_run || '/' || p_super_step || '/' || p_task || '/' || p_ordinal;
+BEGIN
+  v_put := runs_put_effect(p_tenant, p_run, p_super_step, p_task, p_ordinal, p_token, p_lone,
+    p_worker, p_effect, p_before);
+  IF v_put <> 'ok' THEN
+    RETURN jsonb_build_object('put', v_put, 'results', NULL, 'sent', '[]'::jsonb);
+  END IF;
+  UPDATE runs_join SET want_succeeded = p_want_succeeded, want_failed = p_want_failed
+    WHERE id = p_join AND run_id = p_run RETURNING * INTO v_join;
+  IF FOUND AND NOT runs_is_joined(v_join) THEN
+    RETURN jsonb_build_object('put', v_put, 'results', NULL, 'sent', '[]'::jsonb);
+  END IF;
+  UPDATE runs_join SET want_succeeded = NULL, want_failed = NULL, is_over = true
+    WHERE id = v_join.id;
+  SELECT coalesce(jsonb_agg(jsonb_build_object('run', id, 'state', state, 'output', output,
+      'error_class', error_class, 'error_detail', error_detail)), '[]') INTO v_results
+    FROM runs_run WHERE parent_id = p_run AND join_id = p_join;
+  UPDATE runs_effect SET state = 'done', outcome = jsonb_build_object('value', v_results),
+      finished_at = clock_timestamp()
+    WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal;
+  PERFORM runs_audit(p_tenant, p_worker, 'effect.done', 'effect/' || v_place,
+    jsonb_build_object('name', p_effect -> 'name', 'digest', p_effect -> 'digest'));
+  UPDATE runs_run SET event_seq = event_seq + 1 WHERE id = p_run RETURNING event_seq INTO v_seq;
+  PERFORM runs_emit(p_tenant, p_run, v_seq - 1, jsonb_build_array(jsonb_build_array('effect.done',
+    jsonb_build_object('key', v_place, 'kind', p_effect -> 'kind', 'name', p_effect -> 'name',
+      'error_class', ''))));
+  RETURN jsonb_build_object('put', v_put, 'results', v_results,
+    'sent', runs_call_children(p_tenant, p_run, p_join));
+END $$;

@@ -1,0 +1,154 @@
+"""Children of a run, in memory: what `runs/sql/9_children.sql` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from policy.core.json import JsonObject
+from policy.core.money import Balance
+from runs.core.checkpoint import encode
+from runs.core.effects import EffectState
+from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.ports import Brood, Joined, Lease, Newborn, Nudge, Put, PutEffect, Settled, Spawned, Wait
+from runs.testing import ledger
+from runs.testing.rows import CheckpointRow, JoinRow, RunRow, stored
+
+if TYPE_CHECKING:
+    from runs.testing.store import MemoryStore
+
+
+def called_off(store: MemoryStore, run: RunRow) -> bool:
+    """Say whether somebody cancelled a run, or one above it is over."""
+    above = [store.runs[name] for name in run.ancestors]
+    return (
+        run.cancel
+        or any(one.cancel or one.state in FINAL for one in above)
+        or any(store.joins[one.join_id].is_over for one in [run, *above] if one.join_id)
+    )
+
+
+def has_joined(store: MemoryStore, run: RunRow) -> bool:
+    """Say whether children have come to what their parent waits for."""
+    return any(join.run_id == run.id and join.is_joined for join in store.joins.values())
+
+
+def calls(store: MemoryStore, run: RunRow) -> bool:
+    """Say whether a run that is set aside may be claimed for its family's sake."""
+    if run.state not in HELD_BACK:
+        return False
+    is_parked = run.reason in {Reason.POISON, Reason.VERSION}
+    return (bool(run.join_id) and called_off(store, run)) or (
+        not is_parked and has_joined(store, run)
+    )
+
+
+def tell_family(store: MemoryStore, run: RunRow) -> list[Nudge]:
+    """Count a run that ended where its parent waits, and call upon its children."""
+    left = []
+    if run.join_id:
+        join = store.joins[run.join_id]
+        join.succeeded += run.state is RunState.SUCCEEDED
+        join.failed += run.state is not RunState.SUCCEEDED
+        if join.is_joined:
+            left.append(store.nudge(store.runs[join.run_id]))
+    return left + call_children(store, run)
+
+
+def call_children(store: MemoryStore, run: RunRow, join_id: str = "") -> list[Nudge]:
+    """Leave a message for each child that has not ended."""
+    return [
+        store.nudge(child) for child in _children(store, run, join_id) if child.state not in FINAL
+    ]
+
+
+def _children(store: MemoryStore, run: RunRow, join_id: str) -> Iterable[RunRow]:
+    for child in list(store.runs.values()):
+        if child.ancestors[:1] == (run.id,) and join_id in {"", child.join_id}:
+            yield child
+
+
+def spawn(
+    store: MemoryStore,
+    run: RunRow,
+    lease: Lease,
+    wish: PutEffect,
+    brood: Brood,
+    before: Sequence[Settled],
+) -> Spawned:
+    """Start children and write down the effect that says so."""
+    answer = ledger.put(store, run, lease, wish, before)
+    if answer is not Put.OK:
+        return Spawned(put=answer)
+    store.joins[brood.join_id] = JoinRow(run_id=run.id, total=len(brood.children))
+    for child in brood.children:
+        _born(store, run, brood, child)
+    return Spawned(put=answer, sent=call_children(store, run, brood.join_id))
+
+
+def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> None:
+    own = None if brood.deadline is None else store.clock() + brood.deadline
+    ends = [end for end in (own, parent.deadline) if end is not None]
+    store.budgets[child.budget_id] = Balance(limits=brood.limits)
+    row = RunRow(
+        tenant_id=parent.tenant_id,
+        id=child.id,
+        agent=brood.agent,
+        agent_version_id=brood.agent_version_id,
+        started_by=parent.started_by,
+        principal_id=parent.principal_id,
+        deadline=min(ends) if ends else None,
+        budgets=[child.budget_id, *parent.budgets],
+        ancestors=(parent.id, *parent.ancestors),
+        join_id=brood.join_id,
+    )
+    row.checkpoints[0] = CheckpointRow(
+        head=stored(encode(child.first)), writes=stored(dict(child.first.channels)), token=0
+    )
+    row.emit("run.queued", {"agent": row.agent, "parent": parent.id})
+    store.runs[row.id] = row
+
+
+def join(
+    store: MemoryStore,
+    run: RunRow,
+    lease: Lease,
+    wish: PutEffect,
+    wait: Wait,
+    before: Sequence[Settled],
+) -> Joined:
+    """Look at a brood: done and recorded, or waited for."""
+    answer = ledger.put(store, run, lease, wish, before)
+    if answer is not Put.OK:
+        return Joined(put=answer)
+    brood = store.joins.get(wait.join_id)
+    if brood is None or brood.run_id != run.id:
+        return Joined(put=answer, results=_done(store, run, wish, []))
+    brood.want_succeeded, brood.want_failed = wait.want_succeeded, wait.want_failed
+    if not brood.is_joined:
+        return Joined(put=answer)
+    brood.want_succeeded, brood.want_failed, brood.is_over = None, None, True
+    found = [_told(child) for child in _children(store, run, wait.join_id)]
+    sent = call_children(store, run, wait.join_id)
+    return Joined(put=answer, results=_done(store, run, wish, found), sent=sent)
+
+
+def _done(
+    store: MemoryStore, run: RunRow, wish: PutEffect, found: list[JsonObject]
+) -> list[JsonObject]:
+    done = Settled(place=wish.place, state=EffectState.DONE, outcome={"value": found})
+    ledger.settle_all(store, run, [done])
+    return found
+
+
+def _told(child: RunRow) -> JsonObject:
+    told: JsonObject = stored(
+        {
+            "run": child.id,
+            "state": child.state,
+            "output": child.output,
+            "error_class": child.error_class,
+            "error_detail": child.error_detail,
+        }
+    )
+    return told

@@ -1,0 +1,272 @@
+"""What both stores promise of runs that a run starts, waits for, and takes with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from policy.core.money import Amounts, Limits
+from runs.core.effects import EffectKind, EffectState, Place
+from runs.core.lifecycle import Reason, RunState
+from runs.core.plan import first_checkpoint
+from runs.ports import Brood, Claimed, Joined, Newborn, Put, PutEffect, Save, Spawned, Wait
+from tests.contract.builds import FIRST, a_model, a_save, a_tool, at_once, ended, put, waiting
+from tests.contract.grounds import LEASE, Ground, agent_of, claim
+
+SECOND = Place(0, "a", 1)
+NOTHING = Amounts()
+
+
+def a_brood(claimed: Claimed, size: int = 2, **change: Any) -> Brood:
+    first = first_checkpoint(agent_of("a").graph, {"question": 1})
+    fields: dict[str, Any] = {
+        "join_id": str(uuid4()),
+        "agent_version_id": claimed.agent_version_id,
+        "agent": "worker",
+        "limits": Limits(),
+        "deadline": None,
+        "children": [
+            Newborn(id=str(uuid4()), budget_id=str(uuid4()), first=first) for _ in range(size)
+        ],
+    }
+    return Brood(**{**fields, **change})
+
+
+def a_child(place: Place = FIRST) -> PutEffect:
+    return a_tool(place, kind=EffectKind.CHILD, state=EffectState.DONE, reserve=NOTHING)
+
+
+def spawn(ground: Ground, claimed: Claimed, brood: Brood) -> Spawned:
+    return ground.store.spawn(claimed.lease, a_child(), brood, [])
+
+
+def born(ground: Ground, claimed: Claimed, size: int = 2, **change: Any) -> tuple[Brood, list[str]]:
+    brood = a_brood(claimed, size, **change)
+    assert spawn(ground, claimed, brood).put is Put.OK
+    return brood, [child.id for child in brood.children]
+
+
+def join(ground: Ground, claimed: Claimed, brood: Brood, want: int, failed: int = 1) -> Joined:
+    wish = a_tool(SECOND, kind=EffectKind.JOIN, state=EffectState.HELD, reserve=NOTHING)
+    wait = Wait(join_id=brood.join_id, want_succeeded=want, want_failed=failed)
+    return ground.store.join(claimed.lease, wish, wait, [])
+
+
+def end(ground: Ground, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
+    claimed = claim(ground, run_id, "w9")
+    save = Save(state=state, wakeups=claimed.wakeups, output={"by": "child"})
+    ground.store.save(claimed.lease, save, ttl=LEASE)
+
+
+def set_aside(ground: Ground, claimed: Claimed) -> RunState:
+    save = waiting(claimed, state=RunState.WAITING, reason=Reason.CHILDREN)
+    return ground.store.save(claimed.lease, save, ttl=LEASE).state
+
+
+def test_children_are_queued_together_with_the_line_that_says_so(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood = a_brood(claimed)
+
+    spawned = spawn(ground, claimed, brood)
+
+    ids = [child.id for child in brood.children]
+    assert sorted(n.run_id for n in spawned.sent) == sorted(ids)
+    assert [ground.run(child).state for child in ids] == ["queued", "queued"]
+    assert [ground.events(child) for child in ids] == [[(1, "run.queued")]] * 2
+    assert ground.effects(run_id)["/0/a/0"].state == "done"
+    found = claim(ground, ids[0])
+    assert (found.depth, found.values, found.agent) == (1, {"input": {"question": 1}}, "worker")
+
+
+def test_whoever_lost_its_lease_starts_nobody(ground: Ground) -> None:
+    run_id = ground.start("a")
+    late = claim(ground, run_id)
+    ground.pass_time(run_id, LEASE + 1)
+    claim(ground, run_id, "w2")
+    brood = a_brood(late)
+
+    assert spawn(ground, late, brood).put is Put.LEASE_LOST
+    assert ground.store.claim(ground.tenant, brood.children[0].id, worker="w", ttl=LEASE) is None
+
+
+def test_nothing_is_started_after_a_cancellation_or_the_deadline(ground: Ground) -> None:
+    cancelled, late = ground.start("a"), ground.start("a", deadline=timedelta(seconds=30))
+    one, other = claim(ground, cancelled), claim(ground, late)
+    ground.cancel(cancelled)
+    ground.pass_time(late, 31)
+
+    assert spawn(ground, one, a_brood(one)).put is Put.CANCELLED
+    assert spawn(ground, other, a_brood(other)).put is Put.DEADLINE
+
+
+def test_a_childs_deadline_is_never_later_than_its_parents(ground: Ground) -> None:
+    run_id = ground.start("a", deadline=timedelta(seconds=30))
+    claimed = claim(ground, run_id)
+    _, (longer, _) = born(ground, claimed, deadline=timedelta(hours=1))
+    wish = replace(a_child(), place=SECOND)
+    short = a_brood(claimed, 1, deadline=timedelta(seconds=1))
+    ground.store.spawn(claimed.lease, wish, short, [])
+
+    assert claim(ground, longer).deadline == claimed.deadline
+    sooner = claim(ground, short.children[0].id).deadline
+    assert sooner is not None
+    assert claimed.deadline is not None
+    assert sooner < claimed.deadline
+
+
+def test_a_child_spends_its_parents_money(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(model_calls=1))
+    _, (one, other) = born(ground, claim(ground, run_id))
+
+    assert put(ground, claim(ground, one), a_model()) is Put.OK
+    assert put(ground, claim(ground, other), a_model()) is Put.MODEL_CALLS
+    assert ground.budget(run_id).reserved.model_calls == 1
+
+
+def test_a_parent_may_be_claimed_when_its_last_child_has_ended(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood, (one, other) = born(ground, claimed)
+    assert join(ground, claimed, brood, 2).results is None
+    assert set_aside(ground, claimed) is RunState.WAITING
+    end(ground, one)
+    early = ground.store.claim(ground.tenant, run_id, worker="w2", ttl=LEASE)
+    before = len(ground.messages(run_id))
+
+    end(ground, other)
+
+    assert early is None
+    assert len(ground.messages(run_id)) == before + 1
+    again = claim(ground, run_id, "w2")
+    results = join(ground, again, brood, 2).results
+    assert results is not None
+    assert sorted((str(r["run"]), r["state"]) for r in results) == sorted(
+        [(one, "succeeded"), (other, "succeeded")]
+    )
+    row = ground.effects(run_id)["/0/a/1"]
+    assert (row.state, row.outcome) == ("done", {"value": results})
+
+
+def test_a_child_that_ends_before_its_parent_is_set_aside_is_not_lost(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood, (only,) = born(ground, claimed, 1)
+    assert join(ground, claimed, brood, 1).results is None
+
+    end(ground, only)
+
+    assert set_aside(ground, claimed) is RunState.QUEUED
+
+
+def test_children_that_end_while_their_parent_looks_are_never_lost(ground: Ground) -> None:
+    for _ in range(5):
+        run_id = ground.start("a")
+        claimed = claim(ground, run_id)
+        brood, ids = born(ground, claimed, 4)
+        join(ground, claimed, brood, 4)
+
+        at_once(
+            [
+                lambda c=claimed: set_aside(ground, c) and None,
+                *[lambda i=child: end(ground, i) for child in ids],
+            ]
+        )
+
+        results = join(ground, claim(ground, run_id, "w2"), brood, 4).results
+        assert results is not None
+        assert [r["state"] for r in results] == ["succeeded"] * 4
+
+
+def test_a_failure_decides_a_join_and_the_rest_is_called_off(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood, (one, busy, idle) = born(ground, claimed, 3)
+    at_work = claim(ground, busy)
+    held = claim(ground, idle)
+    ground.store.save(held.lease, waiting(held), ttl=LEASE)
+    join(ground, claimed, brood, 3)
+    set_aside(ground, claimed)
+
+    end(ground, one, RunState.FAILED)
+    decided = join(ground, claim(ground, run_id, "w2"), brood, 3)
+
+    assert decided.results is not None
+    assert {n.run_id for n in decided.sent} == {busy, idle}
+    assert put(ground, at_work, a_model()) is Put.CANCELLED
+    assert at_work.lease in ground.store.renew([at_work.lease], ttl=LEASE).cancelled
+    assert claim(ground, idle).cancel
+
+
+def test_a_join_counts_an_end_once(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood, (one, _) = born(ground, claimed)
+    join(ground, claimed, brood, 2)
+    child = claim(ground, one)
+    save = Save(state=RunState.SUCCEEDED, wakeups=child.wakeups)
+    ground.store.save(child.lease, save, ttl=LEASE)
+    with pytest.raises(Exception, match="lost"):
+        ground.store.save(child.lease, save, ttl=LEASE)
+
+    assert set_aside(ground, claimed) is RunState.WAITING
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_befalls_a_run_befalls_its_grandchildren(ground: Ground, *, ends: bool) -> None:
+    run_id = ground.start("a")
+    top = claim(ground, run_id)
+    _, (middle,) = born(ground, top, 1)
+    parent = claim(ground, middle)
+    _, (leaf, idle) = born(ground, parent, 2)
+    at_work, held = claim(ground, leaf), claim(ground, idle)
+    ground.store.save(held.lease, waiting(held), ttl=LEASE)
+
+    if ends:
+        ground.store.save(top.lease, ended(top, RunState.FAILED), ttl=LEASE)
+    else:
+        ground.cancel(run_id)
+
+    assert put(ground, at_work, a_model()) is Put.CANCELLED
+    assert ground.store.save(at_work.lease, a_save(at_work), ttl=LEASE).cancel
+    moved = replace(at_work, lease=replace(at_work.lease, super_step=1))
+    assert ground.store.save(moved.lease, waiting(moved), ttl=LEASE).called_off
+    assert claim(ground, idle).cancel
+
+
+def test_a_run_that_ends_calls_upon_its_children(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    _, (one, other) = born(ground, claimed)
+    end(ground, one)
+    before = len(ground.messages(other))
+
+    saved = ground.store.save(claimed.lease, ended(claimed), ttl=LEASE)
+
+    assert [n.run_id for n in saved.others] == [other]
+    assert len(ground.messages(other)) == before + 1
+
+
+def test_the_sweeper_finds_families_whose_message_was_lost(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood, (one, other) = born(ground, claimed)
+    join(ground, claimed, brood, 1, 2)
+    set_aside(ground, claimed)
+    held = claim(ground, other)
+    ground.store.save(held.lease, waiting(held), ttl=LEASE)
+    ground.sweep(run_id)
+    quiet = ground.sweep(run_id) | ground.sweep(other)
+
+    end(ground, one)
+    ground.sweep(run_id)
+    found = ground.sweep(run_id)
+    join(ground, claim(ground, run_id, "w2"), brood, 1, 2)
+    ground.sweep(other)
+
+    assert (quiet, found) == (set(), {(None, "")})
+    assert ground.sweep(other) == {(None, "")}

@@ -25,20 +25,11 @@ import structlog
 
 from gateway.core.messages import ModelRequest, ToolOffer
 from policy.core.json import Json, JsonObject, storable
-from policy.core.money import Limits
 from policy.core.outcomes import ErrorClass, Outcome
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
-from runs.asking import (
-    Asker,
-    Asking,
-    AskingJoin,
-    AskingModel,
-    AskingSignal,
-    AskingSpawn,
-    AskingTimer,
-    AskingTool,
-)
+from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, AskingTool
+from runs.asking.children import AskingJoin, AskingSpawn
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Node, Send, Step
@@ -121,20 +112,11 @@ class TaskRun:
         """Take a signal, or find the one that was taken, or that none came in time."""
         return await self._ask(AskingSignal(self.asker, self._ordinal(), storable(name), seconds))
 
-    async def spawn(
-        self,
-        agent: str,
-        inputs: Sequence[Json],
-        *,
-        version: str | None,
-        budget: Limits | None,
-    ) -> Outcome:
+    async def spawn(self, agent: str, inputs: Sequence[Json], **bounds: Any) -> Outcome:
         """Start children, or find those that were started here."""
         clean: list[Json] = storable(list(inputs))
         name: str = storable(agent)[:LONGEST_NAME]
-        return await self._ask(
-            AskingSpawn(self.asker, self._ordinal(), name, clean, version=version, budget=budget)
-        )
+        return await self._ask(AskingSpawn(self.asker, self._ordinal(), name, clean, **bounds))
 
     async def join(self, join_id: str, want_succeeded: int, want_failed: int) -> Outcome:
         """Wait for children, or find what came of them."""

@@ -172,11 +172,8 @@ class MemoryStore:
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """Write an effect down, and what came of effects `before` it, in one commit."""
         with self.lock:
-            try:
-                run = self._task_of(lease) if lease.task else self._held(lease)
-            except LeaseLost:
-                return Put.LEASE_LOST
-            return ledger.put(self, run, lease, put, before)
+            run = self._writer(lease)
+            return Put.LEASE_LOST if run is None else ledger.put(self, run, lease, put, before)
 
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
@@ -197,20 +194,16 @@ class MemoryStore:
     ) -> Spawned:
         """Start children and write down the effect that says so; see `Store.spawn`."""
         with self.lock:
-            try:
-                run = self._task_of(lease) if lease.task else self._held(lease)
-            except LeaseLost:
-                return Spawned(put=Put.LEASE_LOST)
-            return children.spawn(self, run, lease, put, brood, before)
+            run = self._writer(lease)
+            lost = Spawned(put=Put.LEASE_LOST)
+            return lost if run is None else children.spawn(self, run, lease, put, brood, before)
 
     def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
         """Look at a brood; see `Store.join`."""
         with self.lock:
-            try:
-                run = self._task_of(lease) if lease.task else self._held(lease)
-            except LeaseLost:
-                return Joined(put=Put.LEASE_LOST)
-            return children.join(self, run, lease, put, wait, before)
+            run = self._writer(lease)
+            lost = Joined(put=Put.LEASE_LOST)
+            return lost if run is None else children.join(self, run, lease, put, wait, before)
 
     def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
         """Commit a super-step, or raise LeaseLost and write nothing."""
@@ -330,6 +323,12 @@ class MemoryStore:
         ):
             raise LeaseLost(lease.run_id, lease.token)
         return run
+
+    def _writer(self, lease: Lease) -> RunRow | None:
+        try:
+            return self._task_of(lease) if lease.task else self._held(lease)
+        except LeaseLost:
+            return None
 
     def _task_of(self, lease: Lease) -> RunRow:
         run = self._run(lease.tenant_id, lease.run_id)

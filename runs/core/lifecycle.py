@@ -39,7 +39,6 @@ class Reason(StrEnum):
 
 _HELD: Final = {
     RunState.QUEUED,
-    RunState.RUNNING,
     RunState.CANCELLED,
     RunState.EXPIRED,
     RunState.FAILED,

@@ -68,19 +68,24 @@ BEGIN
   PERFORM runs_tenant(p_tenant);
   UPDATE runs_run SET
       state = 'running', worker = p_worker, lease_expires_at = runs_in(p_ttl),
-      fencing_token = fencing_token + 1, due_at = NULL, reason = '',
+      fencing_token = fencing_token + 1, due_at = NULL,
       crashes = crashes + (state = 'running' AND lease_expires_at IS NOT NULL)::int,
       started_at = coalesce(started_at, clock_timestamp()),
       event_seq = event_seq + (fencing_token = 0)::int
     WHERE id = p_run AND tenant_id = p_tenant AND (
       state = 'queued' OR (state = 'running' AND open_tasks = 0
-        AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp()))
-      -- What its children did, or what befell those above it, nobody may write into its row.
-      OR (state IN ('waiting', 'interrupted', 'paused') AND (
-        (join_id IS NOT NULL AND runs_called_off(ancestor_ids, join_id))
-        OR (reason NOT IN ('poison', 'version') AND runs_has_joined(id)))))
+        AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
     RETURNING * INTO v_run;
   IF NOT FOUND THEN
+    -- What its children did, or what befell those above it, nobody may write into its row:
+    -- whoever is sent to look queues it, and claims it then.
+    UPDATE runs_run SET state = 'queued', reason = '', due_at = NULL
+      WHERE id = p_run AND tenant_id = p_tenant AND state IN ('waiting', 'interrupted', 'paused')
+        AND ((join_id IS NOT NULL AND runs_called_off(ancestor_ids, join_id))
+          OR (reason NOT IN ('poison', 'version') AND runs_has_joined(id)));
+    IF FOUND THEN
+      RETURN runs_claim(p_tenant, p_run, p_worker, p_ttl, p_crash_limit);
+    END IF;
     RETURN NULL;
   END IF;
   IF v_run.fencing_token = 1 THEN

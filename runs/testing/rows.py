@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
+from runs.core.checkpoint import decode_head
 from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import Reason, RunState
 from runs.core.results import TaskResult
@@ -191,3 +192,11 @@ class RunRow:
     def free(self) -> None:
         """Give the lease back."""
         self.worker = self.lease_until = None
+
+
+def values_of(run: RunRow, head: JsonObject) -> dict[str, Json]:
+    """Give the channels' values as of a head, logs apart."""
+    decoded = decode_head(head)
+    logs = decoded.get("logs", {})
+    written = {name: step for name, step in decoded["written"].items() if name not in logs}
+    return {n: stored(run.checkpoints[step].writes[n]) for n, step in written.items()}

@@ -37,7 +37,15 @@ from runs.ports import (
 )
 from runs.shell import Clock
 from runs.testing import children, ledger
-from runs.testing.rows import ApprovalRow, CheckpointRow, JoinRow, RunRow, TaskRow, stored
+from runs.testing.rows import (
+    ApprovalRow,
+    CheckpointRow,
+    JoinRow,
+    RunRow,
+    TaskRow,
+    stored,
+    values_of,
+)
 
 CRASH_LIMIT: Final = 5
 
@@ -378,7 +386,7 @@ class MemoryStore:
             cancel=self.called_off(run),
             policy_version_id=self.policy_version,
             head=stored(head),
-            values=_values(run, head),
+            values=values_of(run, head),
             kept={
                 name: row.result
                 for (step, name), row in run.tasks.items()
@@ -403,10 +411,3 @@ class MemoryStore:
     def open_approvals(self, run_id: str) -> list[ApprovalRow]:
         """List the questions that wait for a person."""
         return [a for a in self.approvals.values() if a.run_id == run_id and a.state == "open"]
-
-
-def _values(run: RunRow, head: JsonObject) -> dict[str, Json]:
-    decoded = decode_head(head)
-    logs = decoded.get("logs", {})
-    written = {name: step for name, step in decoded["written"].items() if name not in logs}
-    return {n: stored(run.checkpoints[step].writes[n]) for n, step in written.items()}

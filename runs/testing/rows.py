@@ -200,3 +200,11 @@ def values_of(run: RunRow, head: JsonObject) -> dict[str, Json]:
     logs = decoded.get("logs", {})
     written = {name: step for name, step in decoded["written"].items() if name not in logs}
     return {n: stored(run.checkpoints[step].writes[n]) for n, step in written.items()}
+
+
+def log_of(run: RunRow, channel: str, upto: int) -> list[Json]:
+    """Give a log's items as of a super-step; what a rewind left behind is skipped."""
+    rows = [(n, r) for n, r in sorted(run.checkpoints.items()) if n <= upto]
+    gaps = decode_head(rows[-1][1].head).get("skipped", []) if rows else []
+    line = [row for n, row in rows if not any(a <= n <= b for a, b in gaps)]
+    return [item for row in line for item in row.writes.get(channel, ())]

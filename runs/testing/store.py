@@ -16,7 +16,7 @@ from typing import Final
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts, Balance, Limits
 from runs.core import results
-from runs.core.checkpoint import Checkpoint, decode_head, encode
+from runs.core.checkpoint import Checkpoint, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost
@@ -36,16 +36,8 @@ from runs.ports import (
     Wait,
 )
 from runs.shell import Clock
-from runs.testing import children, ledger
-from runs.testing.rows import (
-    ApprovalRow,
-    CheckpointRow,
-    JoinRow,
-    RunRow,
-    TaskRow,
-    stored,
-    values_of,
-)
+from runs.testing import children, ledger, rows
+from runs.testing.rows import ApprovalRow, CheckpointRow, JoinRow, RunRow, TaskRow, stored
 
 CRASH_LIMIT: Final = 5
 
@@ -242,13 +234,8 @@ class MemoryStore:
             run.crashes = 0
             others = self._move(run, RunState.QUEUED if news else save.state, save, ttl)
             sent = self.nudge(run).outbox_id if run.state is RunState.QUEUED else None
-            return Saved(
-                state=run.state,
-                wakeups=run.wakeups,
-                cancel=self.called_off(run),
-                sent=sent,
-                others=others,
-            )
+            cancel, state = self.called_off(run), run.state
+            return Saved(state=state, wakeups=run.wakeups, cancel=cancel, sent=sent, others=others)
 
     def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> list[Nudge]:
         is_parked = save.reason in {Reason.POISON, Reason.VERSION}
@@ -271,11 +258,7 @@ class MemoryStore:
         """Read a log channel's items as of a super-step, oldest first."""
         with self.lock:
             run = self._run(tenant_id, run_id)
-            rows = [(n, r) for n, r in sorted(run.checkpoints.items()) if n <= upto] if run else []
-            gaps = decode_head(rows[-1][1].head).get("skipped", []) if rows else []
-            line = [row for n, row in rows if not any(a <= n <= b for a, b in gaps)]
-            items = [item for row in line for item in row.writes.get(channel, ())]
-            copy: list[Json] = stored(items)
+            copy: list[Json] = stored([] if run is None else rows.log_of(run, channel, upto))
             return copy
 
     # --- Messages ----------------------------------------------------------------------------
@@ -386,7 +369,7 @@ class MemoryStore:
             cancel=self.called_off(run),
             policy_version_id=self.policy_version,
             head=stored(head),
-            values=values_of(run, head),
+            values=rows.values_of(run, head),
             kept={
                 name: row.result
                 for (step, name), row in run.tasks.items()

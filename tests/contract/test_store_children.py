@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -170,12 +172,8 @@ def test_children_that_end_while_their_parent_looks_are_never_lost(ground: Groun
         brood, ids = born(ground, claimed, 4)
         join(ground, claimed, brood, 4)
 
-        at_once(
-            [
-                lambda c=claimed: set_aside(ground, c) and None,
-                *[lambda i=child: end(ground, i) for child in ids],
-            ]
-        )
+        ends: list[Callable[[], object]] = [partial(end, ground, child) for child in ids]
+        at_once([partial(set_aside, ground, claimed), *ends])
 
         results = join(ground, claim(ground, run_id, "w2"), brood, 4).results
         assert results is not None

@@ -210,7 +210,7 @@ def test_children_spend_their_parents_budget_and_a_raise_carries_them_on() -> No
     )
 
     assert (run.state, run.reason, len(run.calls)) == ("waiting", "children", 7)
-    assert [c.state for c in run.children].count("paused") == 13
+    assert [str(c.state) for c in run.children].count("paused") == 13
 
     run.raise_budget("tool_calls", 13)
 

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
 from policy.core.json import Json, JsonObject
-from policy.core.money import Unit
+from runs import writing
 from runs.committing import PATIENCE, Committer, Part
 from runs.core import results
 from runs.core.checkpoint import encode
@@ -148,8 +148,8 @@ class PostgresStore:
             SPAWN,
             *_putting(lease, put, before),
             brood.join_id,
-            _jsonb(_brood(brood)),
-            _jsonb(_newborns(brood)),
+            _jsonb(writing.brood(brood)),
+            _jsonb(writing.newborns(brood)),
         )
         return Spawned(put=Put(found["put"]), sent=_nudges(lease.tenant_id, found["sent"]))
 
@@ -199,7 +199,7 @@ class PostgresStore:
             lease.worker,
             ttl,
             _jsonb(results.to_json(result)),
-            _jsonb([_settled(item) for item in effects]),
+            _jsonb([writing.settled(item) for item in effects]),
         )
         if found is None:
             raise LeaseLost(lease.run_id, lease.token)
@@ -223,7 +223,7 @@ class PostgresStore:
             _jsonb(save.writes) if head else None,
             save.state,
             save.wakeups,
-            _jsonb(_more(save)),
+            _jsonb(writing.more(save)),
             _jsonb(save.events),
         )
         if found is None:
@@ -247,7 +247,7 @@ class PostgresStore:
             lease.task,
             lease.token,
             lease.worker,
-            _jsonb([_settled(item) for item in effects]),
+            _jsonb([writing.settled(item) for item in effects]),
         )
         if sent is None:
             raise LeaseLost(lease.run_id, lease.token)
@@ -293,104 +293,13 @@ def _putting(lease: Lease, put: PutEffect, before: Sequence[Settled]) -> tuple[A
         lease.token,
         not lease.task,
         lease.worker,
-        _jsonb(_put(put)),
-        _jsonb([_settled(item) for item in before]),
+        _jsonb(writing.put(put)),
+        _jsonb([writing.settled(item) for item in before]),
     )
 
 
 def _nudges(tenant_id: str, sent: Sequence[Any] | None) -> list[Nudge]:
     return [Nudge(tenant_id=tenant_id, run_id=run, outbox_id=n) for run, n in sent or ()]
-
-
-def _brood(brood: Brood) -> JsonObject:
-    limits = {unit.value: getattr(brood.limits, unit) for unit in Unit}
-    return {
-        "version": brood.agent_version_id,
-        "agent": brood.agent,
-        "seconds": None if brood.deadline is None else brood.deadline.total_seconds(),
-        **limits,
-        "cost": None if brood.limits.cost is None else str(brood.limits.cost),
-    }
-
-
-def _newborns(brood: Brood) -> list[JsonObject]:
-    return [
-        {
-            "id": child.id,
-            "budget": child.budget_id,
-            "head": encode(child.first),
-            "writes": dict(child.first.channels),
-        }
-        for child in brood.children
-    ]
-
-
-def _put(put: PutEffect) -> Mapping[str, Any]:
-    raw: dict[str, Any] = {
-        "kind": put.kind,
-        "name": put.name,
-        "version": put.version,
-        "effect": put.effect,
-        "digest": put.digest,
-        "request": put.request,
-        "state": put.state,
-        "decision": put.decision,
-        "outcome": put.outcome,
-        "error_class": put.error_class,
-        "reserve": {
-            "cost": str(put.reserve.cost),
-            "tokens": put.reserve.tokens,
-            "model_calls": put.reserve.model_calls,
-            "tool_calls": put.reserve.tool_calls,
-        },
-    }
-    if put.lost:
-        raw["lost"] = put.lost
-    if (question := put.question) is not None:
-        raw["approval"] = {
-            "id": question.id,
-            "kind": question.kind,
-            "digest": question.digest,
-            "policy_version": question.policy_version,
-            "rule": question.rule,
-            "reason": question.reason,
-            "seconds": question.seconds,
-        }
-    return raw
-
-
-def _settled(item: Settled) -> Mapping[str, Any]:
-    raw: dict[str, Any] = {
-        "task": item.place.task,
-        "ordinal": item.place.ordinal,
-        "state": item.state,
-        "outcome": item.outcome,
-        "error_class": item.error_class,
-        "cost": str(item.usage.cost),
-        "input_tokens": item.usage.input_tokens,
-        "output_tokens": item.usage.output_tokens,
-    }
-    if item.usage.price_version:
-        raw["price_version"] = item.usage.price_version
-    if item.attempt_failed is not None:
-        raw["attempt_failed"] = item.attempt_failed
-    return raw
-
-
-def _more(save: Save) -> Mapping[str, Any]:
-    more: dict[str, Any] = {}
-    if save.effects:
-        more["effects"] = [_settled(item) for item in save.effects]
-    if save.kept:
-        more["kept"] = {task: results.to_json(result) for task, result in save.kept.items()}
-    if save.reason:
-        more["reason"] = save.reason
-        more["due"] = save.due_at and save.due_at.timestamp()
-    if save.state is RunState.SUCCEEDED:
-        more["output"] = save.output
-    if save.error_class:
-        more["error_class"], more["error_detail"] = save.error_class, save.error_detail
-    return more
 
 
 def _claimed(

@@ -172,8 +172,9 @@ def test_children_that_end_while_their_parent_looks_are_never_lost(ground: Groun
         brood, ids = born(ground, claimed, 4)
         join(ground, claimed, brood, 4)
 
-        ends: list[Callable[[], object]] = [partial(end, ground, child) for child in ids]
-        at_once([partial(set_aside, ground, claimed), *ends])
+        calls: list[Callable[[], object]] = [partial(end, ground, child) for child in ids]
+        calls.append(partial(set_aside, ground, claimed))
+        at_once(calls)
 
         results = join(ground, claim(ground, run_id, "w2"), brood, 4).results
         assert results is not None

@@ -24,10 +24,23 @@ from runs.advance import Burst, Engine
 from runs.agents.program import Program
 from runs.core.effects import EffectState, effect_key
 from runs.core.results import TaskResult
-from runs.errors import StoreAway
+from runs.errors import StoreAway, UnknownAgent
 from runs.leases import LeaseKeeper
 from runs.loop import IoLoop
-from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
+from runs.ports import (
+    Brood,
+    Claimed,
+    Joined,
+    Lease,
+    Nudge,
+    Put,
+    PutEffect,
+    Save,
+    Saved,
+    Settled,
+    Spawned,
+    Wait,
+)
 from runs.shell import Shell
 from runs.testing.simulation import outside
 from runs.testing.simulation.ground import LEASE, Ground
@@ -202,6 +215,16 @@ class _Store:
 
         return self._write(f"put_effect {put.name} {put.state}", lease, checked)
 
+    def spawn(
+        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
+    ) -> Spawned:
+        """See `Store.spawn`."""
+        return self._call("spawn", lambda: self._inner.spawn(lease, put, brood, before))
+
+    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
+        """See `Store.join`."""
+        return self._call("join", lambda: self._inner.join(lease, put, wait, before))
+
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
     ) -> tuple[Put, JsonObject | None]:
@@ -260,6 +283,10 @@ class _World:
     def tools(self, tenant_id: str, granted: Sequence[str]) -> list[ToolSpec]:  # noqa: ARG002
         """See `World.tools`."""
         return self._call(lambda: outside.specs(granted))
+
+    def agent(self, tenant_id: str, name: str, version: str | None) -> tuple[str, Program]:  # noqa: ARG002
+        """See `World.agent`: simulated programs start none."""
+        raise UnknownAgent(name, version)
 
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:  # noqa: ARG002
         """See `World.quote`."""

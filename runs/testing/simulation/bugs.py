@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from policy.core.json import Json
 from policy.core.money import Amounts, Limits
 from runs.core.effects import EffectState
 from runs.core.results import Finished, TaskResult
@@ -153,6 +154,27 @@ class _WakeLost(MemoryStore):
         return super().save(lease, replace(save, wakeups=self.runs[lease.run_id].wakeups), ttl=ttl)
 
 
+class _FinishingOrder(MemoryStore):
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._finished: dict[tuple[str, int], list[TaskResult]] = {}
+
+    def finish_task(
+        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
+    ) -> Claimed | None:
+        whole = super().finish_task(lease, result, effects, ttl=ttl)
+        finished = self._finished.setdefault((lease.run_id, lease.super_step), [])
+        finished.append(result)
+        if whole is None:
+            return None
+        return replace(whole, kept=dict(zip(sorted(whole.kept), finished, strict=False)))
+
+
+class _LogForgotten(MemoryStore):
+    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
+        return super().read_log(run_id, tenant_id, channel, upto)[1:]
+
+
 class _EndedMoves(MemoryStore):
     def _is_claimable(self, run: RunRow) -> bool:
         return run.state == "succeeded" or super()._is_claimable(run)
@@ -176,5 +198,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "cancel_ignored": Bug(what="effects begin after a cancellation", store=_CancelIgnored),
     "writes_dropped": Bug(what="a repeated task loses its writes", store=_WritesDropped),
     "wake_lost": Bug(what="news between look and set-aside is missed", store=_WakeLost),
+    "finishing_order": Bug(what="results are merged as they finish", store=_FinishingOrder),
+    "log_forgotten": Bug(what="a log loses its beginning", store=_LogForgotten),
     "ended_moves": Bug(what="an ended run is claimed again", store=_EndedMoves),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import base_events, events
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 import greenlet
 
 from runs.brake import Brake, Cut
-from runs.loop import _in_its_scope
+from runs.loop import _in_its_scope, _read
 from runs.ports import Lease, Renewed
 
 T = TypeVar("T")
@@ -82,7 +83,14 @@ class SimulatedIo:
         return call(*args)
 
     def close(self) -> None:
-        """See `IoLoop.close`."""
+        """Let what is left unwind, then close: a dead worker's tasks reach nothing any more."""
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self._loop.run_until_complete(asyncio.wait(left))
+        for task in left:
+            _read(task)
         self._loop.close()
 
 

@@ -38,12 +38,12 @@ async def _divide(_: Context) -> Step:
 async def _part(ctx: Context) -> dict[str, Any]:
     tool = ("note", "pay", "note")[int(ctx.arg)]
     did = await ctx.tool(tool, item=f"part {ctx.arg}")
-    return {"log": [did], "sum": ctx.arg, "merged": {str(ctx.arg): did}, "last": ctx.arg}
+    return {"log": [did], "sum": ctx.arg, "merged": {str(ctx.arg): did}}
 
 
 async def _collect(ctx: Context) -> dict[str, Any]:
     state = ctx.state
-    return {"output": [list(state["log"]), state["sum"], state["merged"], state["last"]]}
+    return {"output": [list(state["log"]), state["sum"], state["merged"]]}
 
 
 async def _again(ctx: Context) -> Step:
@@ -111,7 +111,6 @@ PROGRAMS: Final = {
             log=Reducer.LOG,
             sum=Reducer.SUM,
             merged=Reducer.MERGE,
-            last=Reducer.LAST,
         ),
         _program("cycle", _node("again", _again), turn=Reducer.SUM, log=Reducer.LOG),
         _program("several", _node("main", _several)),

@@ -31,7 +31,7 @@ from runs.testing.simulation.workers import Worker
 
 WORKERS: Final = 3
 FAULTY_STEPS: Final = 160
-QUIET_STEPS: Final = 4000
+QUIET_STEPS: Final = 20_000
 JUMPS: Final = (30, 3600)
 STOPS: Final = (61, 200, 4000)
 SECONDS_TO_LOOK: Final = 2 * LEASE

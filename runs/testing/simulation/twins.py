@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runs.core.lifecycle import RunState
 from runs.testing.rows import RunRow
 from runs.testing.simulation import verdict
 from runs.testing.simulation.bugs import NONE
@@ -15,6 +16,7 @@ def learn() -> None:
         schedule = Schedule(0, NONE, None, names=(name,))
         schedule.go()
         run: RunRow = schedule.ground.store.runs["run-0"]
-        if schedule.ground.violations:
-            raise AssertionError(f"{name}, without faults: {schedule.ground.violations}")
+        if schedule.ground.violations or run.state is not RunState.SUCCEEDED:
+            why = schedule.ground.violations or [run.error_detail]
+            raise AssertionError(f"{name} does not succeed even without faults: {why}")
         verdict.TWINS[name] = verdict.history(run)

@@ -31,7 +31,7 @@ BAR: Final = (
         "Govern",
         (
             ("Budgets", "payments", "console-budgets"),
-            ("Policies", "gavel", "policy_policyversion_changelist"),
+            ("Policies", "gavel", "console-policies"),
             ("People and keys", "key", "console-keys"),
             ("Audit", "history", "policy_auditevent_changelist"),
         ),
@@ -39,6 +39,7 @@ BAR: Final = (
     (
         "Operate",
         (
+            ("Limits and breakers", "speed", "console-gates"),
             ("Models", "neurology", "gateway_model_changelist"),
             ("Model endpoints", "lan", "gateway_modelendpoint_changelist"),
             ("Tools", "build", "tools_remotetool_changelist"),

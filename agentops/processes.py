@@ -7,6 +7,7 @@ and port, and a test compares the two.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from agentops.servers import Servers, secret
-from agentops.supervisor import Process
+from agentops.supervisor import Process, ProcessFailed
 from agentops.workers import ready_workers
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -119,3 +120,30 @@ def answers(url: str) -> bool:
         return error.code < SERVER_ERROR
     except OSError:
         return False
+
+
+def migrate(variables: Mapping[str, str], logs: Path) -> None:
+    """Bring the database to the code's schema.
+
+    Raises:
+        ProcessFailed: it cannot be done; the log says why.
+    """
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    run_once("migrate", command, {**variables, ROLE: "system"}, logs=logs)
+
+
+def run_once(
+    name: str, command: Sequence[str], variables: Mapping[str, str], *, logs: Path
+) -> None:
+    """Run a command to its end.
+
+    Raises:
+        ProcessFailed: it ended badly.
+    """
+    log = logs / f"{name}.log"
+    with log.open("ab") as output:
+        code = subprocess.call(  # noqa: S603 - our own command lines
+            command, env=dict(variables), cwd=CHECKOUT, stdout=output, stderr=output
+        )
+    if code:
+        raise ProcessFailed(name, f"failed with status {code}", log)

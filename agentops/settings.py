@@ -15,6 +15,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from agentops import env
+from runs.core.compensation import Compensation
+from runs.core.lifecycle import RunState
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(env.text("AGENTOPS_STATE") or BASE_DIR / ".agentops")
@@ -76,8 +78,11 @@ LEASE_SECONDS = env.number("AGENTOPS_LEASE_SECONDS", 6, least=1)
 GRACE_SECONDS = env.number("AGENTOPS_GRACE_SECONDS", 8, least=2)
 BURST_SUPER_STEPS = int(env.number("AGENTOPS_BURST_SUPER_STEPS", 20, least=1))
 BURST_SECONDS = env.number("AGENTOPS_BURST_SECONDS", 2, least=0)
+API_REQUESTS = int(env.number("AGENTOPS_API_REQUESTS", 6000, least=0))
+BREAKER_FAILURES = int(env.number("AGENTOPS_BREAKER_FAILURES", 5, least=1))
+BREAKER_SECONDS = env.number("AGENTOPS_BREAKER_SECONDS", 30, least=0.1)
 SWEEP_SECONDS = env.number("AGENTOPS_SWEEP_SECONDS", 0.5, least=0.05)
-CLOCK_SHIFT_SECONDS = env.number("AGENTOPS_CLOCK_SHIFT_SECONDS", 0, least=-86400)
+ENVIRONMENT = env.text("AGENTOPS_ENVIRONMENT", "development" if DEBUG else "production")
 AGENT_PATHS = env.words("AGENTOPS_AGENTS", "agents,examples/agents" if DEBUG else "agents")
 
 # --- Django ---------------------------------------------------------------------------------
@@ -164,6 +169,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {  # choices of several fields that are called the same
+        "RunStateEnum": [state.value for state in RunState],
+        "CompensationEnum": [state.value for state in Compensation],
+        "PolicyStateEnum": ["draft", "active", "retired"],
+        "BreakerStateEnum": ["closed", "open", "half_open"],
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",

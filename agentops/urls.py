@@ -8,9 +8,14 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from agentops import frame, health, problems, signin
+from policy.api import policies
 from policy.console import keys
-from runs.api import governed, history, runs, travel
+from runs.api import approvals as approval_views
+from runs.api import compensate, gates, governed, history, judging, runs, travel
 from runs.console import approvals, budgets
+from runs.console import compensate as undo
+from runs.console import gates as gate_pages
+from runs.console import policies as policy_pages
 from runs.console import runs as run_pages
 from runs.console import travel as travel_pages
 
@@ -25,6 +30,8 @@ API: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/resume", runs.RunResume.as_view()),
     path("runs/<uuid:run_id>/rewind", travel.RunRewind.as_view()),
     path("runs/<uuid:run_id>/fork", travel.RunFork.as_view()),
+    path("runs/<uuid:run_id>/compensate", compensate.RunCompensate.as_view()),
+    path("runs/<uuid:run_id>/compensations", compensate.RunCompensations.as_view()),
     path("runs/<uuid:run_id>/state", travel.RunState.as_view()),
     path("runs/<uuid:run_id>/irreversible", travel.RunIrreversible.as_view()),
     path("runs/<uuid:run_id>/steps", history.RunSteps.as_view()),
@@ -32,18 +39,38 @@ API: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/effects", history.RunEffects.as_view()),
     path("runs/<uuid:run_id>/checkpoints", history.RunCheckpoints.as_view()),
     path("runs/<uuid:run_id>/checkpoints/diff", travel.RunDiff.as_view()),
-    path("approvals", governed.ApprovalList.as_view()),
-    path("approvals/<uuid:approval_id>", governed.ApprovalDetail.as_view()),
-    path("approvals/<uuid:approval_id>/decide", governed.ApprovalDecide.as_view()),
+    path("policies", policies.PolicyList.as_view()),
+    path("policies/explain", judging.PolicyExplain.as_view()),
+    path("policies/<uuid:policy_id>", policies.PolicyDetail.as_view()),
+    path("policies/<uuid:policy_id>/activate", policies.PolicyActivate.as_view()),
+    path("policies/<uuid:policy_id>/backtest", judging.PolicyBacktest.as_view()),
+    path(
+        "policies/<uuid:policy_id>/backtest/<uuid:backtest_id>",
+        judging.PolicyBacktestDetail.as_view(),
+    ),
+    path("approvals", approval_views.ApprovalList.as_view()),
+    path("approvals/<uuid:approval_id>", approval_views.ApprovalDetail.as_view()),
+    path("approvals/<uuid:approval_id>/decide", approval_views.ApprovalDecide.as_view()),
+    path("approvals/<uuid:approval_id>/claim", approval_views.ApprovalClaim.as_view()),
+    path("approvals/<uuid:approval_id>/release", approval_views.ApprovalRelease.as_view()),
+    path("approvals/<uuid:approval_id>/comments", approval_views.ApprovalComments.as_view()),
+    path("approvals/<uuid:approval_id>/similar", approval_views.ApprovalSimilar.as_view()),
+    path("approvals/<uuid:approval_id>/decisions", approval_views.ApprovalDecisions.as_view()),
     path("budgets", governed.BudgetList.as_view()),
     path("budgets/<uuid:budget_id>", governed.BudgetDetail.as_view()),
     path("budgets/<uuid:budget_id>/raise", governed.BudgetRaising.as_view()),
+    path("limits", gates.LimitList.as_view()),
+    path("limits/<uuid:limit_id>", gates.LimitDetail.as_view()),
+    path("breakers", gates.BreakerList.as_view()),
+    path("breakers/<str:kind>/<str:name>", gates.BreakerDetail.as_view()),
+    path("breakers/<str:kind>/<str:name>/hold", gates.BreakerHold.as_view()),
 ]
 CONSOLE: list[URLPattern | URLResolver] = [
     path("tenant", frame.tenant_switch(), name="console-tenant"),
     path("approvals/", approvals.queue, name="console-approvals"),
     path("approvals/<uuid:approval_id>/", approvals.detail, name="console-approval"),
     path("approvals/<uuid:approval_id>/decide", approvals.decide, name="console-decide"),
+    path("approvals/<uuid:approval_id>/act", approvals.act, name="console-review"),
     path("runs/", run_pages.index, name="console-runs"),
     path("runs/<uuid:run_id>/", run_pages.detail, name="console-run"),
     path("runs/<uuid:run_id>/cancel", run_pages.cancel, name="console-cancel"),
@@ -51,9 +78,19 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/moment", travel_pages.moment, name="console-moment"),
     path("runs/<uuid:run_id>/rewind", travel_pages.rewind, name="console-rewind"),
     path("runs/<uuid:run_id>/fork", travel_pages.fork, name="console-fork"),
+    path("runs/<uuid:run_id>/compensate", undo.compensate, name="console-compensate"),
     path("budgets/", budgets.index, name="console-budgets"),
     path("budgets/<uuid:budget_id>/", budgets.detail, name="console-budget"),
     path("budgets/<uuid:budget_id>/raise", budgets.increase, name="console-raise"),
+    path("gates/", gate_pages.index, name="console-gates"),
+    path("gates/breaker", gate_pages.hold, name="console-hold"),
+    path("gates/limit", gate_pages.set_limit, name="console-limit"),
+    path("gates/limit/<uuid:limit_id>/remove", gate_pages.remove, name="console-limit-remove"),
+    path("policies/", policy_pages.index, name="console-policies"),
+    path("policies/new", policy_pages.create, name="console-policy-new"),
+    path("policies/<uuid:policy_id>/", policy_pages.detail, name="console-policy"),
+    path("policies/<uuid:policy_id>/change", policy_pages.change, name="console-policy-change"),
+    path("policies/<uuid:policy_id>/explain", policy_pages.explain, name="console-policy-explain"),
     path("keys/", keys.index, name="console-keys"),
     path("keys/issue", keys.issue, name="console-issue-key"),
     path("keys/<uuid:key_id>/revoke", keys.revoke, name="console-revoke-key"),

@@ -26,17 +26,23 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 CHECK_SECONDS: Final = 0.5
+ASIDE: Final = 1000
+"""The number of the worker that carries out backtests, so that no run waits behind one."""
 TOO_SOON_SECONDS: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 
 
 @dataclass(slots=True)
 class Nursery:
-    """Keeps so many workers alive. `folder` is where each says by a file that it takes work."""
+    """Keeps so many workers alive. `folder` is where each says by a file that it takes work.
+
+    With `aside` there is one more, for backtests.
+    """
 
     processes: int
     concurrency: int
     folder: Path | None = None
+    aside: bool = True
     _workers: dict[int, tuple[int, float]] = field(default_factory=dict)
     _pauses: dict[int, float] = field(default_factory=dict)
     _stopping: bool = False
@@ -47,6 +53,8 @@ class Nursery:
             signal.signal(ending, self._stop)
         for number in range(1, self.processes + 1):
             self._fork(number)
+        if self.aside:
+            self._fork(ASIDE)
         while self._workers:
             try:
                 pid, _ = os.wait()
@@ -64,7 +72,9 @@ class Nursery:
         if pid == 0:
             _stand_alone(parent)
             if heir_of:
-                _bury(heir_of)
+                threading.Thread(target=_bury, args=(heir_of,), name="bury", daemon=True).start()
+            if number == ASIDE:
+                work(number, 1, None, queue="backtests")
             work(number, self.concurrency, ready_file(self.folder, number))
         self._workers[pid] = (number, time.monotonic())
         if self._stopping:
@@ -110,7 +120,7 @@ def ready_workers(folder: Path) -> dict[str, int]:
     return found
 
 
-def work(number: int, concurrency: int, ready: Path | None) -> NoReturn:
+def work(number: int, concurrency: int, ready: Path | None, *, queue: str = "runs") -> NoReturn:
     """Be a Celery worker until told to stop. Runs in a process of its own."""
     from celery.signals import (  # noqa: PLC0415 - imported in the nursery
         worker_ready,
@@ -132,15 +142,16 @@ def work(number: int, concurrency: int, ready: Path | None) -> NoReturn:
     worker_ready.connect(announce, weak=False)
     worker_shutting_down.connect(begin_to_end, weak=False)
     with contextlib.suppress(SystemExit):
-        _celery(app, number, concurrency)
+        _celery(app, number, concurrency, queue)
     close()
     os._exit(0)
 
 
-def _celery(app: Any, number: int, concurrency: int) -> None:
+def _celery(app: Any, number: int, concurrency: int, queue: str) -> None:
     app.worker_main(
         [
             "worker",
+            *("--queues", queue),
             *("--pool", "threads", "--concurrency", str(concurrency)),
             *("--hostname", f"worker-{number}@{socket.gethostname()}"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
@@ -176,18 +187,27 @@ def _stand_alone(parent: int) -> None:
 
 
 def _bury(pid: int) -> None:
-    """Free what the worker before us held: it was seen to die, so nobody need wait for it."""
+    """Free what the worker before us held: it was seen to die, so nobody need wait for it.
+
+    Tried for as long as its leases last, beside the work: a database that is away must not
+    keep the heir from beginning.
+    """
+    from django.conf import settings  # noqa: PLC0415 - set up in the nursery
     from django.db import DatabaseError, connection  # noqa: PLC0415
     from psycopg_pool import PoolTimeout  # noqa: PLC0415
 
     from runs.process import bury, worker_name  # noqa: PLC0415
 
-    try:
-        bury(worker_name(pid))
-    except (DatabaseError, PoolTimeout):
-        return  # its leases run out by themselves
-    finally:
-        connection.close()
+    until = time.monotonic() + settings.LEASE_SECONDS
+    while time.monotonic() < until:
+        try:
+            bury(worker_name(pid))
+        except (DatabaseError, PoolTimeout):
+            time.sleep(CHECK_SECONDS)
+        else:
+            return
+        finally:
+            connection.close()
 
 
 def _end_without(parent: int) -> None:

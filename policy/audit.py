@@ -9,6 +9,6 @@ from policy.models import AuditEvent
 
 def record(actor: Actor, action: str, subject: str, detail: JsonObject | None = None) -> None:
     """Record one fact in the open scope's transaction."""
-    AuditEvent(
-        actor=f"{actor.kind}:{actor.name}", action=action, subject=subject, detail=detail or {}
-    ).save(force_insert=True)
+    AuditEvent(actor=str(actor), action=action, subject=subject, detail=detail or {}).save(
+        force_insert=True
+    )

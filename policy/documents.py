@@ -5,11 +5,38 @@ rules:
     decision: allow              # or deny, or require_approval
     tools: payments.refund       # a pattern, like payments.*; default *
     agents: refunds              # a pattern; default *
-    effects: [idempotent, once]  # default: any
+    effects: [idempotent, once]  # default: any; so are the other selectors:
+    risks: [low, medium]         # of the tool
+    egress: false                # does it send data out?
+    reversible: true             # can it be undone?
+    arguments: {currency: EUR}   # see policy.selecting
+    principals: ["svc-*"]        # names or ids of who started the run
+    roles: [operator]            # one of them
+    scopes: [crm:write]          # all of them
+    agent_versions: ["3*"]
+    autonomy: [act]
+    tenants: [acme]              # for documents that several tenants share
+    environments: [production]
+    times: [{days: [mon, fri], from: "09:00", to: "17:00", zone: Europe/Berlin}]
+    cost: {at_most: 1}           # of this call; `spent` and `calls` are the run's
+    tainted: false               # has the run read what a stranger may have written?
+    trusted: [to, args.cc]       # those of them that are given stand in trusted sources
+    untrusted: [text]            # any of them does not (see docs/provenance.md)
     when: args.amount <= 100     # CEL, see policy.conditions
     priority: 10                 # higher is asked first; default 0, then as written
     reason: refunds up to 100 are routine
     expires_after: 24h           # how long a person has (s, m, h, d)
+    approval:                    # who decides, see docs/approvals.md; everything may be left out
+      groups: [finance]          # reviewer groups; default: every reviewer
+      owners: [ada]              # principals by name
+      quorum: 2                  # so many different people approve; default 1
+      four_eyes: true            # two at least, and not whoever edited the call
+      on_timeout: reject         # or escalate, or approve (low risk only)
+      escalate:                  # who may decide, too, so long after asking
+        - {after: 30m, groups: [finance-leads]}
+      hold_if:                   # holds what an allowing rule allows
+        {irreversible: true, confidence: 0.8, out_of_distribution: true, money: 500,
+         people: 10, taint: true, budget: 0.9}
 """
 
 from __future__ import annotations
@@ -18,7 +45,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
@@ -29,62 +56,69 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
 
 from policy import conditions
-from policy.core.decide import ApprovalTerms, Decision, EffectClass, Rule
+from policy.approving import ApprovalDocument, Name, Wait, said_duration
+from policy.core.approvals import ApprovalTerms
+from policy.core.decide import Decision, Policy, Rule
 from policy.errors import InvalidPolicy
+from policy.selecting import STRUCTURED, Selecting, trimmed
 
+SHIPPED: Final = Path(__file__).parent
 LARGEST: Final = 256 * 1024
 MOST_RULES: Final = 500
-SHORTEST_WAIT: Final = timedelta(seconds=1)
-LONGEST_WAIT: Final = timedelta(days=365)
+STORED: Final = {"stored": True}
+"""The context in which stored rules are read: their conditions were compiled before."""
 DEFAULT_WAIT: Final = ApprovalTerms().expires_after
 
-_DURATION: Final = re.compile(r"(\d{1,9})([smhd])")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$")]
-Pattern = Annotated[str, StringConstraints(pattern=r"^[\w.\-*?\[\]!]{1,200}$")]
+Pattern = Annotated[
+    str,
+    BeforeValidator(lambda given: " ".join(map(str, given)) if isinstance(given, list) else given),
+    StringConstraints(max_length=200, pattern=r"^[\w.\-*?\[\]!]+( [\w.\-*?\[\]!]+)*$"),
+]
 Text = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 
 
-def _duration(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    found = _DURATION.fullmatch(value)
-    if found is None:
-        raise ValueError("write a duration like 90s, 15m, 24h or 7d")
-    return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
-
-
-class RuleDocument(BaseModel):
+class RuleDocument(Selecting):
     """One rule as it is written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name
     decision: Decision
     tools: Pattern = "*"
     agents: Pattern = "*"
-    effects: Annotated[tuple[EffectClass, ...], Field(max_length=3)] = ()
     when: str = ""
     priority: Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000)] = 0
     reason: Text = ""
-    expires_after: Annotated[
-        timedelta, BeforeValidator(_duration), Field(strict=True, ge=SHORTEST_WAIT, le=LONGEST_WAIT)
-    ] = DEFAULT_WAIT
+    expires_after: Wait = DEFAULT_WAIT
+    approval: ApprovalDocument = ApprovalDocument()
 
     @field_validator("when")
     @classmethod
-    def _compiles(cls, value: str) -> str:
-        if value:
+    def _compiles(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.context != STORED:
             try:
                 conditions.compiled(value)
             except InvalidPolicy as error:
                 raise ValueError(error.detail) from error
         return value
+
+    def written(self) -> dict[str, Any]:
+        """Give it as it would be written: what differs from the defaults, in plain values."""
+        given = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        if "expires_after" in given:
+            given["expires_after"] = said_duration(self.expires_after)
+        if "approval" in given:
+            given["approval"] = self.approval.written()
+        given |= {name: trimmed(getattr(self, name)) for name in STRUCTURED if name in given}
+        return {"name": self.name, "decision": self.decision.value, **given}
+
+    def terms(self) -> ApprovalTerms:
+        """Give what the rule asks of the people who decide."""
+        return self.approval.terms(self.expires_after)
 
 
 class _Document(BaseModel):
@@ -101,7 +135,31 @@ class PolicyDocument:
 
     def compiled(self) -> list[Rule]:
         """Give the rules as they are judged by."""
-        return [_rule(position, rule) for position, rule in enumerate(self.rules)]
+        return [compiled(position, rule) for position, rule in enumerate(self.rules)]
+
+    def text(self) -> str:
+        """Write the rules as YAML, from which `read` makes the same rules again."""
+        return yaml.dump(
+            {"rules": [rule.written() for rule in self.rules]},
+            Dumper=_ExactDumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=100,
+        )
+
+
+def named(name: str) -> Policy:
+    """Give a policy that is shipped under a name (`default`), or that a file holds.
+
+    Raises:
+        InvalidPolicy: there is none, or it cannot be used.
+    """
+    path = SHIPPED / f"{name}.yaml" if re.fullmatch(r"[a-z]+", name) else Path(name)
+    try:
+        source = path.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidPolicy(f"there is no policy {name!r}: give `default` or a file") from error
+    return Policy.of(name, read(source).compiled())
 
 
 def read(source: str | bytes | Mapping[str, Any]) -> PolicyDocument:
@@ -122,6 +180,18 @@ def read(source: str | bytes | Mapping[str, Any]) -> PolicyDocument:
             raise InvalidPolicy(f"two rules are named {rule.name!r}", f"/rules/{position}/name")
         seen.add(rule.name)
     return PolicyDocument(document.rules)
+
+
+class _ExactDumper(yaml.SafeDumper):
+    """YAML that reads back letter by letter: unusual line breaks are escaped, not folded."""
+
+
+def _exact(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if set(text) & set("\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_ExactDumper.add_representer(str, _exact)
 
 
 def _parsed(source: str | bytes) -> Any:
@@ -163,18 +233,22 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _rule(position: int, rule: RuleDocument) -> Rule:
+def compiled(position: int, rule: RuleDocument) -> Rule:
+    """Give a rule as it is judged by. A condition that does not compile never tells."""
     return Rule(
         name=rule.name,
         decision=rule.decision,
         tools=rule.tools,
         agents=rule.agents,
         effects=frozenset(rule.effects),
-        condition=conditions.compiled(rule.when) if rule.when else None,
+        selectors=rule.selectors(),
+        condition=conditions.usable(rule.when) if rule.when else None,
+        expression=rule.when,
+        clauses=conditions.clauses(rule.when) if rule.when else (),
         priority=rule.priority,
         position=position,
         reason=rule.reason,
-        terms=ApprovalTerms(expires_after=rule.expires_after),
+        terms=rule.terms(),
     )
 
 

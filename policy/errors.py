@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class PolicyError(Exception):
     """Base of every error that the policy app raises."""
@@ -25,6 +27,19 @@ class InvalidPolicy(PolicyError):  # noqa: N818
         self.detail, self.pointer = detail, pointer
 
 
+class PolicyNotDraft(PolicyError):  # noqa: N818
+    """The version was in force, so it is never edited; nothing was changed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"policy {number} was in force and never changes: make a draft from it and edit that"
+        )
+
+
+class PolicyChanged(PolicyError):  # noqa: N818
+    """Somebody edited the draft since it was read; nothing was changed."""
+
+
 class NotAllowed(PolicyError):  # noqa: N818
     """The caller is known but may not do this; nothing was done."""
 
@@ -32,9 +47,15 @@ class NotAllowed(PolicyError):  # noqa: N818
 class ApprovalNotOpen(PolicyError):  # noqa: N818
     """The approval was decided, expired or withdrawn before; the first decision stands."""
 
-    def __init__(self, state: str) -> None:
-        super().__init__(f"this approval is already {state}; a decision is made once")
+    def __init__(self, state: str, *, by: str = "", at: datetime | None = None) -> None:
+        who = f" by {by}" if by else ""
+        when = f", {at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
+        super().__init__(f"this approval is already {state}{who}{when}; a decision is made once")
         self.state = state
+
+
+class ApprovalClaimed(PolicyError):  # noqa: N818
+    """Somebody else has claimed the approval; nothing was done."""
 
 
 class ApprovalChanged(PolicyError):  # noqa: N818
@@ -49,6 +70,10 @@ class InvalidRaise(PolicyError):  # noqa: N818
     """A budget raise that is not a positive amount of a known unit; nothing was changed."""
 
 
+class InvalidSetting(PolicyError):  # noqa: N818
+    """A tenant's setting that makes no sense; nothing was changed."""
+
+
 class SecretUnreadable(PolicyError):  # noqa: N818
     """A stored secret does not decrypt."""
 
@@ -57,3 +82,31 @@ class SecretUnreadable(PolicyError):  # noqa: N818
             "a stored secret cannot be read: AGENTOPS_SECRET_KEY is not the one it was stored "
             "under. Start with the old key, or enter the secret again"
         )
+
+
+class InvalidLimit(PolicyError):  # noqa: N818
+    """A rate limit that makes no sense; nothing was changed. `pointer` names the part."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.errors = [(pointer, detail)]
+
+
+class UnknownLimit(PolicyError):  # noqa: N818
+    """There is no such rate limit in this tenant."""
+
+
+class LimitChanged(PolicyError):  # noqa: N818
+    """The rate limit is not the version named; read it again."""
+
+
+class InvalidSwitch(PolicyError):  # noqa: N818
+    """A breaker cannot be held like that; nothing was changed."""
+
+
+class RequestsLimited(PolicyError):  # noqa: N818
+    """The caller sent too many requests; `seconds` later there is room for one."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"too many requests with this key; wait {seconds:.1f} s")
+        self.retry_after = seconds

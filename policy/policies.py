@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 from uuid import UUID
 
-from policy import conditions, tenancy
-from policy.conditions import ConditionFailed
-from policy.core.decide import ApprovalTerms, Condition, Decision, EffectClass, Policy, Rule
+from pydantic import ValidationError
+
+from policy import tenancy
+from policy.conditions import unusable
+from policy.core.decide import Decision, Policy, Rule
+from policy.documents import STORED, PolicyDocument, RuleDocument, compiled
 from policy.errors import InvalidPolicy, NoTenantScope
 from policy.models import PolicyRule, PolicyVersion, Tenant
 
@@ -35,7 +38,7 @@ def active() -> Policy:
 
 
 def of_version(version_id: UUID | None) -> Policy:
-    """Give one version of the scope's tenant. Versions never change, so it is read once.
+    """Give one version of the scope's tenant; one that was ever active is read once.
 
     Raises:
         PolicyVersion.DoesNotExist: the tenant has no such version.
@@ -48,7 +51,10 @@ def of_version(version_id: UUID | None) -> Policy:
     if policy is None:
         version = PolicyVersion.objects.get(pk=version_id)
         rules = [_rule(row) for row in version.rules.all()]
-        policy = _compiled[key] = Policy.of(str(version_id), rules)
+        policy = Policy.of(str(version_id), rules)
+        if version.activated_at is None:
+            return policy
+        _compiled[key] = policy
         if len(_compiled) > MOST_COMPILED:
             _compiled.popitem(last=False)
     return policy
@@ -61,34 +67,44 @@ def _tenant() -> UUID:
     return tenant_id
 
 
-def _rule(row: PolicyRule) -> Rule:
-    wait = row.expires_after
-    return Rule(
-        name=row.name,
-        decision=Decision(row.decision),
-        tools=row.tools,
-        agents=row.agents,
-        effects=frozenset(EffectClass(effect) for effect in row.effects),
-        condition=_condition(row.condition),
-        priority=row.priority,
-        position=row.position,
-        reason=row.reason,
-        terms=ApprovalTerms() if wait is None else ApprovalTerms(expires_after=wait),
-    )
+def document_of(rows: Iterable[PolicyRule]) -> PolicyDocument:
+    """Give stored rules as the document that they were read from.
+
+    Raises:
+        InvalidPolicy: a row holds what this code cannot read.
+    """
+    return PolicyDocument(tuple(_written(row) for row in rows))
 
 
-def _condition(expression: str) -> Condition | None:
-    """Compile a stored condition. One that no longer compiles can never be told to hold."""
-    if not expression:
-        return None
+def _written(row: PolicyRule) -> RuleDocument:
+    given = {
+        "name": row.name,
+        "decision": row.decision,
+        "tools": row.tools,
+        "agents": row.agents,
+        "effects": row.effects,
+        "when": row.condition,
+        "priority": row.priority,
+        "reason": row.reason,
+        **({} if row.expires_after is None else {"expires_after": row.expires_after}),
+        **({"approval": row.approval} if row.approval else {}),
+        **row.selectors,
+    }
     try:
-        return conditions.compiled(expression)
-    except InvalidPolicy as error:
-        return _unusable(error.detail)
+        return RuleDocument.model_validate(given, context=STORED)
+    except ValidationError as error:
+        raise InvalidPolicy(f"rule {row.name!r} cannot be read: {error.title}") from error
 
 
-def _unusable(why: str) -> Condition:
-    def condition(_facts: Mapping[str, Any]) -> bool:
-        raise ConditionFailed(why)
-
-    return condition
+def _rule(row: PolicyRule) -> Rule:
+    """Compile a row. One that this code cannot read can never be told to match, or not to."""
+    try:
+        return compiled(row.position, _written(row))
+    except InvalidPolicy:
+        return Rule(
+            name=row.name,
+            decision=Decision(row.decision),
+            condition=unusable(f"rule {row.name!r} cannot be read"),
+            priority=row.priority,
+            position=row.position,
+        )

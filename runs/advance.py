@@ -20,7 +20,7 @@ from typing import Any, assert_never
 import structlog
 
 from policy.core.outcomes import ErrorClass
-from runs import faults
+from runs import faults, guarding
 from runs.agents.program import Program
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec, decode
@@ -39,6 +39,9 @@ log = structlog.get_logger()
 
 CRASHES_OF_A_TASK = 5
 """How many workers one task may cost before its run is parked as poison."""
+
+CANCELLED = RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request"
+EXPIRED = RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline"
 
 
 class Advanced(StrEnum):
@@ -102,7 +105,7 @@ class Engine:
         if claimed is None:
             self.keeper.look_at(nudge.run_id)  # it may have been cancelled: we may hold it
             return Advanced.HELD_ELSEWHERE
-        return self._run(_awake(claimed))
+        return self._run(claimed.awake())
 
     def release(self, lease: Lease, executed: Executed | None = None) -> Advanced:
         """Give a run or task back unfinished, so that another process goes on at once.
@@ -144,6 +147,8 @@ class Engine:
 
     def _run(self, claimed: Claimed) -> Advanced:
         faults.point("claim.after")
+        if (over := self.over(claimed)) is not None:  # before it is loaded: that may be what kills
+            return over
         try:
             program = self.shell.world.program(claimed)
             checkpoint = self._checkpoint(claimed)
@@ -166,6 +171,27 @@ class Engine:
         saved = self.save(claimed.lease, save)
         return Advanced.ENDED if saved.state in FINAL else Advanced.SET_ASIDE
 
+    def over(self, claimed: Claimed) -> Advanced | None:
+        """End a run that was cancelled or is past its deadline."""
+        if claimed.cancel:
+            return self.end(claimed, *CANCELLED)
+        if claimed.deadline is None or max(self.shell.clock(), claimed.now) < claimed.deadline:
+            return None
+        return self.end(claimed, *EXPIRED)
+
+    def end(
+        self,
+        claimed: Claimed,
+        state: RunState,
+        error_class: ErrorClass,
+        detail: str,
+        done: Executed | None = None,
+    ) -> Advanced:
+        """Commit a run's end, with what its effects came to."""
+        save = _ending(claimed.wakeups, state, error_class, detail)
+        self.save(claimed.lease, _with_effects(save, list(done.effects) if done else []))
+        return Advanced.ENDED
+
     def save(self, lease: Lease, save: Save) -> Saved:
         """Commit; a run that was cancelled meanwhile ends so, and what happened is kept."""
         faults.point("save.before")
@@ -178,10 +204,7 @@ class Engine:
         return saved
 
     def _save_end(self, lease: Lease, save: Save) -> Saved:
-        end = _ending(
-            save.wakeups, RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request"
-        )
-        end = _with_effects(end, list(save.effects))
+        end = _with_effects(_ending(save.wakeups, *CANCELLED), list(save.effects))
         return self.shell.store.save(lease, end, ttl=self.shell.ttl)
 
     def _checkpoint(self, claimed: Claimed) -> Checkpoint:
@@ -224,12 +247,13 @@ class _Carrying:
                 return ended
 
     def _super_step(self, brake: Brake) -> Advanced | None:
-        if (over := self._over()) is not None:
+        if (over := self.engine.over(self.claimed)) is not None:
             return over
-        planned = plan(self.graph, self.checkpoint, self.claimed.kept)
+        leave = guarding.leave(self.claimed)
+        planned = plan(self.graph, self.checkpoint, self.claimed.kept, leave=leave)
         match planned:
-            case Stop(error_class=error_class, detail=detail):
-                return self._end(RunState.FAILED, error_class, detail)
+            case Stop() as stop:
+                return self._stop(stop)
             case Reconcile():
                 return self._reconcile({})
             case Execute(tasks=(only,)):
@@ -244,6 +268,19 @@ class _Carrying:
             case never:
                 assert_never(never)
 
+    def _stop(self, stop: Stop) -> Advanced:
+        """End a run that cannot go on, or ask a person where its agent says so."""
+        if not stop.asks:
+            return self.engine.end(self.claimed, RunState.FAILED, stop.error_class, stop.detail)
+        row = guarding.asked(self.claimed)
+        if row is not None and row.approval != "open":
+            why = f"{stop.detail}; {guarding.refusal(row)}"
+            return self.engine.end(self.claimed, RunState.FAILED, stop.error_class, why)
+        if row is None:
+            guarding.ask(self.shell.store, self.claimed, stop, self.shell.mint)
+        saved = self.engine.save(self.lease, guarding.waiting(self.claimed, stop))
+        return Advanced.ENDED if saved.state in FINAL else Advanced.SET_ASIDE
+
     def _execute(self, task: TaskSpec, brake: Brake) -> Advanced | None:
         done = execute(self.shell, self.claimed, self.program, self.checkpoint, task, brake)
         if done.released:
@@ -252,27 +289,17 @@ class _Carrying:
             return self._called_off(done)
         return self._reconcile({task.id: done})
 
-    def _over(self) -> Advanced | None:
-        """End a run that was cancelled or is past its deadline."""
-        if self.claimed.cancel:
-            return self._end(RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request")
-        deadline, now = self.claimed.deadline, max(self.shell.clock(), self.claimed.now)
-        if deadline is not None and now >= deadline:
-            return self._end(RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline")
-        return None
-
     def _called_off(self, done: Executed) -> Advanced:
-        if done.stopped is ErrorClass.CANCELLATION:
-            return self._end(
-                RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request", done
-            )
-        return self._end(RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline", done)
+        end = CANCELLED if done.stopped is ErrorClass.CANCELLATION else EXPIRED
+        return self.engine.end(self.claimed, *end, done)
 
     def _reconcile(self, executed: Mapping[str, Executed]) -> Advanced | None:
         results: dict[str, TaskResult] = dict(self.claimed.kept)
         results |= {task: done.result for task, done in executed.items()}
         effects = [effect for done in executed.values() for effect in done.effects]
-        commit = reconcile(self.graph, self.checkpoint, results)
+        effects += guarding.answered(self.claimed)
+        leave = guarding.leave(self.claimed)
+        commit = reconcile(self.graph, self.checkpoint, results, leave=leave)
         save = self._save_of(commit, executed)
         saved = self.engine.save(self.lease, _with_effects(save, effects))
         return self._after(commit, saved)
@@ -347,19 +374,7 @@ class _Carrying:
         if not isinstance(commit, Advance):
             raise TypeError("only a committed super-step leads to a next one")
         self.checkpoint = commit.checkpoint
-        self.claimed = _moved(self.claimed, commit.checkpoint.super_step, saved)
-
-    def _end(
-        self,
-        state: RunState,
-        error_class: ErrorClass,
-        detail: str,
-        done: Executed | None = None,
-    ) -> Advanced:
-        save = _ending(self.claimed.wakeups, state, error_class, detail)
-        effects = list(done.effects) if done else []
-        self.engine.save(self.lease, _with_effects(save, effects))
-        return Advanced.ENDED
+        self.claimed.move(commit.checkpoint.super_step, saved)
 
 
 def _ending(wakeups: int, state: RunState, error_class: ErrorClass, detail: str) -> Save:
@@ -372,26 +387,9 @@ def _ending(wakeups: int, state: RunState, error_class: ErrorClass, detail: str)
     )
 
 
-def _awake(claimed: Claimed) -> Claimed:
-    """Forget that tasks were held: whatever they waited for may have come."""
-    kept = {task: r for task, r in claimed.kept.items() if not isinstance(r, Held)}
-    return replace(claimed, kept=kept)
-
-
 def _called_off(error_class: ErrorClass) -> Broken:
     return Broken(error_class=error_class, detail="the run was called off")
 
 
 def _with_effects(save: Save, effects: list[Any]) -> Save:
     return replace(save, effects=effects) if effects else save
-
-
-def _moved(claimed: Claimed, super_step: int, saved: Saved) -> Claimed:
-    return replace(
-        claimed,
-        lease=replace(claimed.lease, super_step=super_step),
-        cancel=saved.cancel,
-        wakeups=saved.wakeups,
-        kept={},
-        ledger=(),
-    )

@@ -15,9 +15,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
 from runs.errors import StoreAway
+from runs.statements import Statement
 
 MOST: Final = 32
 """Parts of one group: more would hold many rows for long and gain nothing."""
@@ -26,12 +28,26 @@ PATIENCE: Final = 0.1
 """Seconds after which somebody who waits leads a group beside the one that is stuck."""
 
 
+class Kind(StrEnum):
+    """What a part does; `runs_commit` knows them by these names.
+
+    GO_ON is a save after which the run goes on at once and nothing else has happened.
+    PLAIN_SAVE moves no money; SAVE may.
+    """
+
+    GO_ON = "go_on"
+    PLAIN_SAVE = "plain_save"
+    SAVE = "save"
+    PUT_EFFECT = "put_effect"
+    FINISH_TASK = "finish_task"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One statement about one run; its arguments begin with the tenant's and the run's ids."""
 
-    kind: str
-    statement: str
+    kind: Kind
+    statement: Statement
     args: tuple[Any, ...]
 
     @property
@@ -42,7 +58,15 @@ class Part:
     @property
     def moves_money(self) -> bool:
         """Say whether budgets may be written, which are then locked before anything else."""
-        return self.kind != "plain_save"
+        return self.kind not in {Kind.GO_ON, Kind.PLAIN_SAVE}
+
+
+def locks_first(parts: Sequence[Part]) -> bool:
+    """Say whether a group's rows are locked before anything else, in the order of their ids.
+
+    Budgets come after every run. Parts of kind GO_ON are carried out at once before all others.
+    """
+    return any(part.moves_money for part in parts) or len({part.kind for part in parts}) > 1
 
 
 def _taken() -> threading.Lock:

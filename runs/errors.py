@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from policy.core.outcomes import ErrorClass
 
 
 class RunsError(Exception):
@@ -49,12 +52,39 @@ class UnknownApproval(RunsError):  # noqa: N818
     """This tenant has no such approval."""
 
 
+class UnknownBreaker(RunsError):  # noqa: N818
+    """The tenant has no dependency of that name."""
+
+
 class UnknownBudget(RunsError):  # noqa: N818
     """This tenant has no such budget."""
 
 
 class UnknownCheckpoint(RunsError):  # noqa: N818
     """The run has no checkpoint of this number."""
+
+
+class UnknownPolicy(RunsError):  # noqa: N818
+    """This tenant has no such policy version, backtest, or recorded call."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"this tenant has no {kind} {name}")
+
+
+class InvalidBacktest(RunsError):  # noqa: N818
+    """A backtest that cannot be made as it was asked for; nothing was judged."""
+
+
+class HistoryGone(RunsError):  # noqa: N818
+    """What was asked for was removed: the tenant keeps the history of ended runs for a time."""
+
+    def __init__(self, run_id: object, removed_at: datetime) -> None:
+        super().__init__(
+            f"the history of run {run_id} was removed on {removed_at:%Y-%m-%d}, as its tenant "
+            "keeps it for a number of days; its newest checkpoint, its last event, its effects "
+            "without what was asked and answered, and the audit log are there"
+        )
+        self.run_id, self.removed_at = run_id, removed_at
 
 
 class StandingEffects(RunsError):  # noqa: N818
@@ -75,6 +105,10 @@ class IllegalMove(RunsError):  # noqa: N818
         self.state, self.verb = state, verb
 
 
+class NothingToCompensate(RunsError):  # noqa: N818
+    """None of the effects can be compensated; nothing was started."""
+
+
 class SignalRefused(RunsError):  # noqa: N818
     """A signal that was not kept; nothing was changed."""
 
@@ -83,9 +117,39 @@ class InvalidGraph(RunsError):  # noqa: N818
     """An agent's graph does not hold together; it was not registered."""
 
 
+class Misfit(RunsError):  # noqa: N818
+    """A run does not fit the version that it was to be taken over to; nothing was changed."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = list(reasons)
+
+
+class UnknownMigration(RunsError):  # noqa: N818
+    """This tenant has no such migration of runs."""
+
+
 class InvalidWrite(RunsError):  # noqa: N818
     """A node wrote what its channels cannot take; its super-step was not committed."""
 
 
 class UnknownVersion(RunsError):  # noqa: N818
     """A stored checkpoint has a version that this code cannot read."""
+
+
+class TooManyEffects(RunsError):  # noqa: N818
+    """A task asked for more than it may: it would replay all of it whenever it resumes."""
+
+    error_class = ErrorClass.HUMAN_REQUIRED
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"one task may ask for {most} effects (max_effects); use more nodes")
+
+
+class NodeTimeout(RunsError):  # noqa: N818
+    """A coroutine took longer than its node may, with nothing under way that it waited for."""
+
+    error_class = ErrorClass.TIMEOUT
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the node did nothing for {seconds:g} s (its timeout)")

@@ -17,25 +17,28 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from gateway.core.messages import ModelRequest, ToolOffer
-from policy.core.json import Json, JsonObject, storable
+from policy.core.json import Json, JsonObject, digest, storable
 from policy.core.outcomes import ErrorClass, Outcome
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
 from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, AskingTool
 from runs.asking.children import AskingJoin, AskingSpawn
+from runs.asking.outcomes import outcome_to_json
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec
+from runs.core.effects import EffectKind
 from runs.core.graph import Node, Send, Step
+from runs.core.guards import trace_of
 from runs.core.reconcile import SUSPENDED_AS
 from runs.core.results import Broken, Finished, Held, TaskResult
-from runs.errors import LeaseLost, RunsError, StoreAway
+from runs.errors import LeaseLost, NodeTimeout, StoreAway, TooManyEffects
 from runs.loop import Scope, unscoped
 from runs.ports import Claimed, Settled, Wait
 from runs.shell import Derailed, Released, Shell, Stopped, Unwound
@@ -43,6 +46,8 @@ from runs.shell import Derailed, Released, Shell, Stopped, Unwound
 log = structlog.get_logger()
 T = TypeVar("T")
 
+WAITS: Final = frozenset({EffectKind.TIMER, EffectKind.SIGNAL, EffectKind.JOIN})
+STOOD_STILL: Final = 1.0  # seconds late by which this process, not its node, was stopped
 LONGEST_NAME: Final = 200
 """Characters of a tool's name that the ledger keeps; no tool has a longer one."""
 
@@ -61,24 +66,6 @@ class Executed:
     released: bool = False
 
 
-class TooManyEffects(RunsError):  # noqa: N818
-    """A task asked for more than it may: it would replay all of it whenever it resumes."""
-
-    error_class = ErrorClass.HUMAN_REQUIRED
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"one task may ask for {most} effects (max_effects); use more nodes")
-
-
-class NodeTimeout(RunsError):  # noqa: N818
-    """A coroutine took longer than its node may, with nothing under way that it waited for."""
-
-    error_class = ErrorClass.TIMEOUT
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the node did nothing for {seconds:g} s (its timeout)")
-
-
 @dataclass(slots=True, kw_only=True)
 class TaskRun:
     """One attempt at one task: the engine's side of a context."""
@@ -93,12 +80,15 @@ class TaskRun:
     released: bool = False
     idle_since: float = 0.0
     in_flight: set[asyncio.Task[Outcome | Held]] = field(default_factory=set)
+    called: list[str] = field(default_factory=list)
+    waited: bool = False
 
-    async def tool(self, name: str, arguments: JsonObject) -> Outcome:
+    async def tool(self, name: str, arguments: JsonObject, compensates: str = "") -> Outcome:
         """Call a tool, or find the recorded outcome of this very call."""
         clean: JsonObject = storable(dict(arguments))
         known_as: str = storable(name)[:LONGEST_NAME]
-        return await self._ask(AskingTool(self.asker, self._ordinal(), known_as, clean))
+        ordinal = self._ordinal()
+        return await self._ask(AskingTool(self.asker, ordinal, known_as, clean, compensates))
 
     async def model(self, request: ModelRequest) -> Outcome:
         """Ask a model, or find the recorded answer."""
@@ -168,7 +158,15 @@ class TaskRun:
         if isinstance(answer, Held):
             self._note(answer)
             raise Unwound
+        asking.told(answer)
+        self._trace(asking, answer)
         return answer
+
+    def _trace(self, asking: Asking, answer: Outcome) -> None:
+        """Remember what was called and what came back: a loop is known by it."""
+        if asking.kind is EffectKind.TOOL:
+            self.called.append(digest(asking.digest(), outcome_to_json(answer)))
+        self.waited = self.waited or asking.kind in WAITS
 
     async def landed(self) -> None:
         """Let nothing more be asked; wait for what is under way, and keep what it came to."""
@@ -271,7 +269,11 @@ def _executed(run: TaskRun, result: TaskResult) -> Executed:
     if run.released:
         given_back = Broken(error_class=ErrorClass.INTERNAL, detail="given back")
         return Executed(result=given_back, effects=effects, released=True)
-    return Executed(result=_held(run.held) if run.held else result, effects=effects)
+    if run.held:
+        return Executed(result=_held(run.held), effects=effects)
+    if isinstance(result, Finished):
+        result = replace(result, trace=trace_of(run.called, waited=run.waited))
+    return Executed(result=result, effects=effects)
 
 
 def _run_node(run: TaskRun, setting: Setting) -> Any:
@@ -314,13 +316,15 @@ async def _within_limits(run: TaskRun, body: asyncio.Task[Any], pulled: asyncio.
     stop = asyncio.ensure_future(pulled.wait())
     try:
         while True:
-            left = run.patience(loop.time(), ends)
+            left = run.patience(began := loop.time(), ends)
             await asyncio.wait({body, stop}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if body.done():
                 return body.result()
             if stop.done():
                 run.cut()
                 raise Unwound
+            if loop.time() - began - left > STOOD_STILL:  # it was the process, not the node
+                run.idle_since = loop.time()
     finally:
         stop.cancel()
 

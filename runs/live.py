@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -15,22 +16,30 @@ from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from gateway.routes import credential, route
 from policy import tenancy
+from policy.calibration import Evidence
 from policy.core.decide import Policy
+from policy.core.gate import Barred, Cleared, GateRules, Outgoing
 from policy.core.outcomes import Outcome
 from policy.enforce import Permit
+from policy.gates.gate import Gate, rules_in_force
+from policy.learnt import learnt_of
 from policy.policies import of_version
 from runs.agents.program import Program
 from runs.agents.versions import program_of, resolve
 from runs.errors import StoreAway
 from runs.ports import Claimed
-from tools import catalogue
+from runs.queries.spending import budget_used
+from tools import catalogue, finding
 from tools import invoke as tools_invoke
+from tools.core.finding import Found
 from tools.core.spec import ToolCall, ToolSpec
 
 T = TypeVar("T")
 
+NOT_BELIEVED = -1.0
 SHORT = 2.0
 """Seconds for which rows that people may edit are believed."""
+GATE_RULES = "gate rules"
 
 
 class LiveWorld:
@@ -38,6 +47,7 @@ class LiveWorld:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, tuple[float, Any]] = {}
+        self._gate = Gate()
 
     def program(self, claimed: Claimed) -> Program:
         """Give the program of the run's agent version, which never changes."""
@@ -59,6 +69,20 @@ class LiveWorld:
             lambda: of_version(UUID(version)),
             float("inf"),
         )
+
+    def evidence(self, claimed: Claimed, tool: str) -> Evidence:
+        """Give what was learnt of such calls, and how far the run's budgets are used up now."""
+        tenant_id, run_id = claimed.lease.tenant_id, claimed.lease.run_id
+        learnt = self._once(
+            tenant_id,
+            ("learnt", claimed.agent, tool),
+            lambda: learnt_of(claimed.agent, tool),
+            SHORT,
+        )
+        used = self._once(
+            tenant_id, ("used", run_id), lambda: budget_used(UUID(run_id)), NOT_BELIEVED
+        )
+        return replace(learnt, budget_used=used)
 
     def tool(self, tenant_id: str, name: str) -> ToolSpec:
         """Find a tool, or raise UnknownTool."""
@@ -88,9 +112,33 @@ class LiveWorld:
         )
         return gateway_complete.quote(request, found), secret
 
+    def cleared(self, outgoing: Outgoing) -> Cleared | None:
+        """Let a call through where all that matters was read a moment ago and is well."""
+        until, rules = self._known.get((outgoing.tenant_id, GATE_RULES), (0.0, None))
+        if rules is None or time.monotonic() >= until:
+            return None
+        return self._gate.cleared(outgoing, rules)
+
+    def clear(self, outgoing: Outgoing) -> Cleared | Barred:
+        """Let a call through the gate, or say how long it has to wait."""
+        rules: GateRules = self._once(outgoing.tenant_id, GATE_RULES, rules_in_force, SHORT)
+        return self._gate.clear(outgoing, rules)
+
+    def is_back(self, cleared: Cleared, outcome: Outcome | None) -> bool:
+        """Learn what became of a call where nothing is to be written down."""
+        return self._gate.is_back(cleared, outcome)
+
+    def back(self, cleared: Cleared, outcome: Outcome | None) -> None:
+        """Learn what became of a call."""
+        self._gate.back(cleared, outcome)
+
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""
         return await tools_invoke.invoke(call, permit=permit, now=now)
+
+    async def find_out(self, call: ToolCall, *, now: datetime) -> Found:
+        """Ask a tool's reconcile hook what became of a call."""
+        return await finding.find_out(call, now=now)
 
     async def complete(
         self, request: ModelRequest, quote: Quote, credential: Any, *, key: str, timeout: float

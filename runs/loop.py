@@ -81,6 +81,12 @@ def _in_its_scope(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> as
     return task
 
 
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of an exception that nobody took, unless it is how we unwind foreign code."""
+    if isinstance(context.get("exception", Exception()), Exception):
+        loop.default_exception_handler(context)
+
+
 def _read(task: asyncio.Future[Any]) -> None:
     """Read a late exception, which asyncio would otherwise complain of."""
     if not task.cancelled():
@@ -93,6 +99,7 @@ class IoLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(_in_its_scope)
+        self._loop.set_exception_handler(_complain)
         self._store = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="store")
         self._is_closing = False
         self._thread = threading.Thread(target=self._forever, name="io", daemon=True)

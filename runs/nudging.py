@@ -18,6 +18,15 @@ def nudge(tenant_id: UUID, run_id: UUID) -> None:
         _after_commit(tenant_id, run_id, cursor.fetchone()[0])
 
 
+def tell(tenant_id: UUID, run_id: UUID, event: str, data: JsonObject) -> None:
+    """Append an event to a run that the caller has locked, without calling upon it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT runs_tell(%s, %s, %s, %s::jsonb)",
+            [tenant_id, run_id, event, canonical(data).decode()],
+        )
+
+
 def wake(tenant_id: UUID, run_id: UUID, event: str, data: JsonObject) -> None:
     """Call upon a run because something it may wait for has happened (see `runs_wake`)."""
     with connection.cursor() as cursor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
 
 import pybreaker
 import structlog
@@ -23,6 +24,9 @@ from runs.ports import Nudge
 log = structlog.get_logger()
 
 ADVANCE = "runs.advance"
+
+BACKTEST = "runs.backtest"
+BACKTESTS = "backtests"
 
 AWAY = (OperationalError, OSError, RedisError, pybreaker.CircuitBreakerError)
 """What a broker that cannot take a message raises: it is away, or full."""
@@ -51,6 +55,24 @@ def _publish(nudge: Nudge) -> None:
     if nudge.task:
         kwargs |= {"super_step": nudge.super_step, "task": nudge.task}
     current_app.send_task(ADVANCE, kwargs=kwargs, ignore_result=True, retry=False)
+
+
+def send_backtest(tenant_id: UUID, backtest_id: UUID) -> bool:
+    """Ask a worker to carry a backtest out; False while the broker is away: the sweeper asks again.
+
+    A message of its own queue, so that it waits behind no run and no run waits behind it. Its
+    result (progress and counts, no content) is kept under the backtest's id.
+    """
+    kwargs = {"tenant_id": str(tenant_id), "backtest_id": str(backtest_id)}
+    try:
+        with broker.calling():
+            current_app.send_task(
+                BACKTEST, kwargs=kwargs, task_id=str(backtest_id), queue=BACKTESTS, retry=False
+            )
+    except AWAY as error:
+        log.warning("outbox.broker_away", error_type=type(error).__name__)
+        return False
+    return True
 
 
 class Sender:

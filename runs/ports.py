@@ -7,18 +7,20 @@ tests of agents' authors. One contract suite runs against both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from policy.core.approvals import ApprovalTerms
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts, Limits
 from policy.core.outcomes import Usage
 from runs.core.checkpoint import Checkpoint
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
 from runs.core.lifecycle import Reason, RunState
-from runs.core.results import TaskResult
+from runs.core.results import Held, TaskResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +34,33 @@ class Lease:
     worker: str
     task: str = ""
 
+    def at(self, super_step: int) -> Lease:
+        """Give the same right for another super-step of the run."""
+        return Lease(
+            tenant_id=self.tenant_id,
+            run_id=self.run_id,
+            super_step=super_step,
+            token=self.token,
+            worker=self.worker,
+            task=self.task,
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True)
+class Tally:
+    """What the holder of a lease has begun and spent since it was won."""
+
+    calls: int = 0
+    cost: Decimal = Decimal(0)
+
+
+@dataclass(slots=True, kw_only=True)
 class Claimed:
-    """A run as it was found when its lease was won."""
+    """A run as it was found when its lease was won; its holder moves it on after each commit.
+
+    `spent` and `calls` are what the run had spent and how many tool calls it had begun by then;
+    `tally` is what its holder adds, also over several super-steps.
+    """
 
     lease: Lease
     agent_version_id: str
@@ -53,12 +78,31 @@ class Claimed:
     ledger: Sequence[Recorded]
     crashes: int = 0
     roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    tenant: str = ""
+    spent: Decimal = Decimal(0)
+    calls: int = 0
+    tally: Tally = field(default_factory=Tally)
     depth: int = 0
+
+    def awake(self) -> Claimed:
+        """Forget that tasks were held: whatever they waited for may have come."""
+        kept = {task: r for task, r in self.kept.items() if not isinstance(r, Held)}
+        return replace(self, kept=kept)
+
+    def move(self, super_step: int, saved: Saved) -> None:
+        """Stand at the next super-step, with an empty ledger and nothing kept."""
+        self.lease = self.lease.at(super_step)
+        self.cancel, self.wakeups = saved.cancel, saved.wakeups
+        self.kept, self.ledger = {}, ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """An approval to ask for: what kind, under which rule, for how long (seconds)."""
+    """An approval to ask for: what kind, under which rule and terms, for how long (seconds).
+
+    `proposed` is what the agent asked for, where a person edited the call that is asked about.
+    """
 
     id: str
     kind: str
@@ -67,11 +111,19 @@ class Question:
     rule: str
     reason: str
     seconds: float
+    risk: str = ""
+    terms: ApprovalTerms = field(default_factory=ApprovalTerms)
+    triggers: Sequence[JsonObject] = ()
+    signals: JsonObject = field(default_factory=dict)
+    proposed: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutEffect:
-    """An effect to write into the ledger before anything is sent."""
+    """An effect to write into the ledger before anything is sent.
+
+    Where it is claimed, the lease it is written under lasts `keep` seconds more, at least.
+    """
 
     place: Place
     kind: EffectKind
@@ -87,11 +139,16 @@ class PutEffect:
     outcome: Json = None
     error_class: str = ""
     lost: str = ""
+    keep: float = 0.0
+    compensates: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What came of an effect that was claimed: its new state, outcome and use."""
+    """What came of an effect that was claimed: its new state, outcome and use.
+
+    `found` is what a reconcile hook answered of the attempt before.
+    """
 
     place: Place
     state: EffectState
@@ -99,6 +156,7 @@ class Settled:
     error_class: str = ""
     usage: Usage = field(default_factory=Usage)
     attempt_failed: JsonObject | None = None
+    found: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +193,14 @@ class Put(StrEnum):
     """What became of a wish to write an effect down.
 
     RESERVED: the money is there, but set aside for calls under way, which may give it back.
+    COMPENSATED: another call compensates that effect, or did.
     """
 
     OK = "ok"
     LEASE_LOST = "lease_lost"
     CANCELLED = "cancelled"
     DEADLINE = "deadline"
+    COMPENSATED = "compensated"
     RESERVED = "reserved"
     COST = "cost"
     TOKENS = "tokens"
@@ -223,6 +283,26 @@ class Joined:
     sent: Sequence[Nudge] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a run was given and told from one super-step up to another: what provenance is made of.
+
+    `given` is the input of the run at the top of its family, None where that was forked and
+    changed; `own` a child's own input; `handed` what its parent's ledger says of that. `effects`
+    are lines of the ledger on the run's present line, in the order of their places, as objects;
+    `skipped` what rewinds left behind. Without `is_whole` there were more than could be read.
+    """
+
+    given: Json = None
+    own: Json = None
+    is_child: bool = False
+    is_forked: bool = False
+    handed: JsonObject | None = None
+    skipped: Sequence[Sequence[int]] = ()
+    effects: Sequence[JsonObject] = ()
+    is_whole: bool = True
+
+
 class Store(Protocol):
     """Every statement the engine can make about a run."""
 
@@ -236,6 +316,10 @@ class Store(Protocol):
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
         """Read a log channel's items as of a super-step, oldest first."""
+        ...
+
+    def read_told(self, lease: Lease, after: int) -> Told:
+        """Read what a run was told in super-steps from `after` up to the lease's, its own apart."""
         ...
 
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:

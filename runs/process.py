@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -14,19 +13,21 @@ import orjson
 import structlog
 from django.conf import settings
 from django.db import connection
-from psycopg import Connection, conninfo
+from psycopg import conninfo
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
 
 from runs.advance import Burst, Engine
 from runs.brake import Cut
+from runs.clock import DatabaseClock
 from runs.errors import LeaseLost, StoreAway
 from runs.leases import LeaseKeeper
 from runs.live import LiveWorld
 from runs.loop import IoLoop
 from runs.outbox import Sender
 from runs.shell import Shell
+from runs.statements import EngineConnection
 from runs.store import PostgresStore
 
 log = structlog.get_logger()
@@ -39,13 +40,7 @@ def worker_name(pid: int | None = None) -> str:
     return f"{socket.gethostname()}:{pid or os.getpid()}"
 
 
-class Checked(Connection[tuple[Any, ...]]):
-    """A connection that remembers when it was last seen to work."""
-
-    seen_at: float = 0.0
-
-
-def check(connection: Checked) -> None:
+def check(connection: EngineConnection) -> None:
     """See whether a connection still works, a second after the last time at the earliest.
 
     Asking at every use would cost a round trip for each statement. A server that went away
@@ -68,14 +63,14 @@ def bury(worker: str) -> int:
         return held
 
 
-def open_pool(size: int) -> ConnectionPool:
+def open_pool(size: int) -> ConnectionPool[Any]:
     """Open connections for the engine's statements, each in autocommit."""
     parameters = connection.get_connection_params()
     wanted = {k: str(v) for k, v in parameters.items() if isinstance(v, str | int)}
     dsn = conninfo.make_conninfo("", **wanted)
     pool: ConnectionPool[Any] = ConnectionPool(
         dsn,
-        connection_class=Checked,
+        connection_class=EngineConnection,
         min_size=1,
         max_size=size,
         timeout=30,
@@ -100,19 +95,21 @@ def engine() -> Engine:
 
 @cache
 def _engine() -> Engine:
-    store = PostgresStore(open_pool(settings.HOT_POOL_SIZE), groups=settings.GROUP_COMMITS)
+    clock = DatabaseClock()
+    pool = open_pool(settings.HOT_POOL_SIZE)
+    store = PostgresStore(pool, groups=settings.GROUP_COMMITS, clock=clock)
     ttl = settings.LEASE_SECONDS
-    shift = timedelta(seconds=settings.CLOCK_SHIFT_SECONDS)  # a proof's host with a wrong clock
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
     sender = Sender(store.forget)
     shell = Shell(
         store=store,
         world=LiveWorld(),
         loop=IoLoop(),
-        clock=lambda: datetime.now(UTC) + shift,
+        clock=clock,
         mint=lambda: str(uuid7()),
         worker=worker_name(),
         ttl=ttl,
+        environment=settings.ENVIRONMENT,
         send=sender,
     )
     burst = Burst(super_steps=settings.BURST_SUPER_STEPS, seconds=settings.BURST_SECONDS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from policy.core.outcomes import ErrorClass
+from policy.provenance import Background
 from runs.loop import IoLoop
 from runs.ports import Nudge, Store
 from runs.world import World
@@ -20,9 +22,21 @@ def leave(nudges: Iterable[Nudge]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shell:
-    """A store, a world, a loop, a clock (UTC), a maker of ids, who is working, and a sender.
+class Remembered:
+    """What this process last worked out of a run's past, as of a super-step of one line of it."""
 
+    upto: int
+    skipped: Sequence[Sequence[int]]
+    background: Background
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """A store, a world, a loop, the store's clock, a maker of ids, who is working, and a sender.
+
+    The clock (UTC) is the store's, not this host's, which may be wrong: see `runs.clock`.
+
+    `environment` is the installation's name for itself, like production, as policy sees it.
     Once `draining` is set, no effect begins and no run is taken: the process shuts down.
     """
 
@@ -33,8 +47,10 @@ class Shell:
     mint: Callable[[], str]
     worker: str
     ttl: float
+    environment: str = ""
     draining: threading.Event = field(default_factory=threading.Event)
     send: Callable[[Iterable[Nudge]], None] = leave
+    backgrounds: OrderedDict[str, Remembered] = field(default_factory=OrderedDict)
 
 
 class Unwound(BaseException):

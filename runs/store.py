@@ -8,21 +8,19 @@ to the world.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-import orjson
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg import errors
 from psycopg_pool import ConnectionPool
 
 from policy.core.json import Json, JsonObject
-from runs import writing
-from runs.committing import PATIENCE, Committer, Part
+from runs import reading, writing
+from runs.clock import DatabaseClock
+from runs.committing import PATIENCE, Committer, Kind, Part, locks_first
 from runs.core import results
 from runs.core.checkpoint import encode
-from runs.core.effects import EffectState, Place, Recorded
-from runs.core.lifecycle import FINAL, RunState
+from runs.core.lifecycle import RunState
 from runs.core.results import TaskResult
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import (
@@ -38,54 +36,85 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
+    Told,
     Wait,
 )
+from runs.statements import AsJson, Statement
 
 CRASH_LIMIT = 5
 """How many workers a super-step may cost before the run is parked as poison."""
 
-CLAIM = "SELECT runs_claim(%s, %s, %s, %s, %s)"
-CLAIM_TASK = "SELECT runs_claim_task(%s, %s, %s, %s, %s, %s)"
-FAN_OUT = "SELECT runs_fan_out(%s, %s, %s, %s)"
-FINISH_TASK = "SELECT runs_finish_task(%s, %s, %s, %s, %s, %s, %s, %s, %s)"
-PUT_EFFECT = "SELECT runs_put_effect(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-SPAWN = "SELECT runs_spawn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-JOIN = "SELECT runs_join_children(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-SAVE = "SELECT runs_save(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-RELEASE = "SELECT runs_release(%s, %s, %s, %s, %s, %s, %s)"
-RENEW = "SELECT runs_renew(%s, %s)"
-TAKE_SIGNAL = "SELECT runs_take_signal(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-COMMIT = "SELECT runs_commit(%s, %s)"
-READ_LOG = "SELECT runs_read_log(%s, %s, %s, %s)"
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+"""What a server that cannot serve now answers; no connection free, and a full disk, too."""
+
+UNDONE = (errors.DeadlockDetected, errors.SerializationFailure)
+"""Nothing of the statement was done, because another was in its way: it may go on at once."""
+
+TRIES = 4
+
+CLAIM = Statement("runs_claim", 5)
+CLAIM_TASK = Statement("runs_claim_task", 6)
+FAN_OUT = Statement("runs_fan_out", 4)
+FINISH_TASK = Statement("runs_finish_task", 9)
+PUT_EFFECT = Statement("runs_put_effect", 10)
+SPAWN = Statement("runs_spawn", 13)
+JOIN = Statement("runs_join_children", 13)
+SAVE = Statement("runs_save", 12)
+RELEASE = Statement("runs_release", 7)
+RENEW = Statement("runs_renew", 2)
+TAKE_SIGNAL = Statement("runs_take_signal", 10)
+COMMIT = Statement("runs_commit", 2)
+READ_TOLD = Statement("runs_read_told", 4)
+READ_LOG = Statement("runs_read_log", 4)
+SENT = Statement("runs_sent", 1)
 
 
-def _dumps(value: Any) -> bytes:
-    return orjson.dumps(value, default=str)
-
-
-def _jsonb(value: Any) -> Jsonb:
-    return Jsonb(value, dumps=_dumps)
+ONWARD: Final = frozenset({RunState.RUNNING, RunState.QUEUED})
+"""Where a save neither ends a run nor sets it aside, and so locks no join."""
 
 
 class PostgresStore:
-    """A `Store` over PostgreSQL. With `groups`, commits of different runs share transactions."""
+    """A `Store` over PostgreSQL. With `groups`, commits of different runs share transactions.
+
+    The `clock` is told at each claim what time it is at the database.
+    """
 
     def __init__(
-        self, pool: ConnectionPool, *, groups: bool = True, patience: float = PATIENCE
+        self,
+        pool: ConnectionPool[Any],
+        *,
+        groups: bool = True,
+        patience: float = PATIENCE,
+        clock: DatabaseClock | None = None,
     ) -> None:
         self._pool = pool
+        self.clock = clock or DatabaseClock()
         committer = Committer(self._alone, self._together, patience=patience)
         self._committer = committer if groups else None
 
-    def _one(self, statement: str, *args: Any) -> Any:
-        try:
-            with self._pool.connection() as connection:
-                row = connection.execute(statement, args).fetchone()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise StoreAway(f"{type(error).__name__}: {error}") from error
-        return row[0] if row else None
+    def _one(self, statement: Statement, *args: Any) -> Any:
+        """Carry a statement out; again where the server undid it in favour of another.
 
-    def _commit(self, kind: str, statement: str, *args: Any) -> Any:
+        Raises:
+            StoreAway: the server is away, full or out of something; what was sent may count.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                return self._value(statement, args)
+            except AWAY as error:
+                if not left or not isinstance(error, UNDONE):
+                    raise StoreAway(f"{type(error).__name__}: {error}") from error
+        raise AssertionError
+
+    def _value(self, statement: Statement, args: Sequence[Any]) -> Any:
+        """Borrow a connection for one statement; in autocommit there is nothing to end."""
+        connection = self._pool.getconn()
+        try:
+            return statement.value(connection, args)
+        finally:
+            self._pool.putconn(connection)
+
+    def _commit(self, kind: Kind, statement: Statement, *args: Any) -> Any:
         """Carry out a statement about the run named by the first two arguments."""
         part = Part(kind=kind, statement=statement, args=args)
         return self._alone(part) if self._committer is None else self._committer.commit(part)
@@ -101,37 +130,40 @@ class PostgresStore:
             psycopg.Error: the database refused one of them, and so all.
         """
         items = [[part.kind, *map(_plain, part.args)] for part in parts]
-        moves_money = any(part.moves_money for part in parts)
+        locks = locks_first(parts)
         try:
-            with self._pool.connection() as connection:
-                row = connection.execute(COMMIT, (_jsonb(items), moves_money)).fetchone()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            answers: list[Any] = self._value(COMMIT, (AsJson(items), locks))
+        except AWAY as error:
             if _is_refused(error):
                 raise
             raise StoreAway(f"{type(error).__name__}: {error}") from error
-        answers: list[Any] = row[0] if row else []
         return answers
 
     def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
         """Win the run's lease, or None if somebody holds it or it waits or has ended."""
         found = self._one(CLAIM, tenant_id, run_id, worker, ttl, CRASH_LIMIT)
-        return found and _claimed(found, tenant_id, run_id, worker)
+        return found and self._claimed(found, tenant_id, run_id, worker)
 
     def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
         """Win one task's lease, or None if it is held, settled or of another super-step."""
         found = self._one(
             CLAIM_TASK, nudge.tenant_id, nudge.run_id, nudge.super_step, nudge.task, worker, ttl
         )
-        return found and _claimed(found, nudge.tenant_id, nudge.run_id, worker, nudge.task)
+        return found and self._claimed(found, nudge.tenant_id, nudge.run_id, worker, nudge.task)
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
         """Read a log channel's items as of a super-step, oldest first."""
         items: list[Json] = self._one(READ_LOG, tenant_id, run_id, channel, upto)
         return items
 
+    def read_told(self, lease: Lease, after: int) -> Told:
+        """Read what a run was told; see `Store.read_told`."""
+        found = self._one(READ_TOLD, lease.tenant_id, lease.run_id, after, lease.super_step)
+        return reading.told(found)
+
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """Write an effect down, and what came of effects `before` it, in one commit."""
-        return Put(self._commit("put_effect", PUT_EFFECT, *_putting(lease, put, before)))
+        return Put(self._commit(Kind.PUT_EFFECT, PUT_EFFECT, *_putting(lease, put, before)))
 
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
@@ -148,8 +180,8 @@ class PostgresStore:
             SPAWN,
             *_putting(lease, put, before),
             brood.join_id,
-            _jsonb(writing.brood(brood)),
-            _jsonb(writing.newborns(brood)),
+            AsJson(writing.brood(brood)),
+            AsJson(writing.newborns(brood)),
         )
         return Spawned(put=Put(found["put"]), sent=_nudges(lease.tenant_id, found["sent"]))
 
@@ -170,7 +202,7 @@ class PostgresStore:
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """Give the run's lease back and open its tasks; see `Store.fan_out`."""
-        sent = self._one(FAN_OUT, lease.tenant_id, lease.run_id, lease.token, list(tasks))
+        sent = self._one(FAN_OUT, lease.tenant_id, lease.run_id, lease.token, tasks)
         if sent is None:
             raise LeaseLost(lease.run_id, lease.token)
         return [
@@ -189,7 +221,7 @@ class PostgresStore:
     ) -> Claimed | None:
         """Keep a task's result; the last task to finish wins the run's lease."""
         found = self._commit(
-            "finish_task",
+            Kind.FINISH_TASK,
             FINISH_TASK,
             lease.tenant_id,
             lease.run_id,
@@ -198,20 +230,21 @@ class PostgresStore:
             lease.token,
             lease.worker,
             ttl,
-            _jsonb(results.to_json(result)),
-            _jsonb([writing.settled(item) for item in effects]),
+            AsJson(results.to_json(result)),
+            AsJson([writing.settled(item) for item in effects]),
         )
         if found is None:
             raise LeaseLost(lease.run_id, lease.token)
         if not found["last"]:
             return None
-        return _claimed(found, lease.tenant_id, lease.run_id, lease.worker)
+        return self._claimed(found, lease.tenant_id, lease.run_id, lease.worker)
 
     def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
         """Commit a super-step, or raise LeaseLost and write nothing."""
         head = save.checkpoint and encode(save.checkpoint)
+        more = writing.more(save)
         found = self._commit(
-            "save" if save.effects or save.state in FINAL else "plain_save",
+            _kind(save, more),
             SAVE,
             lease.tenant_id,
             lease.run_id,
@@ -219,12 +252,12 @@ class PostgresStore:
             lease.super_step,
             lease.worker,
             ttl,
-            head and _jsonb(head),
-            _jsonb(save.writes) if head else None,
+            head and AsJson(head),
+            AsJson(save.writes) if head else None,
             save.state,
             save.wakeups,
-            _jsonb(writing.more(save)),
-            _jsonb(save.events),
+            AsJson(more),
+            AsJson(save.events),
         )
         if found is None:
             raise LeaseLost(lease.run_id, lease.token)
@@ -247,7 +280,7 @@ class PostgresStore:
             lease.task,
             lease.token,
             lease.worker,
-            _jsonb([writing.settled(item) for item in effects]),
+            AsJson([writing.settled(item) for item in effects]),
         )
         if sent is None:
             raise LeaseLost(lease.run_id, lease.token)
@@ -262,7 +295,7 @@ class PostgresStore:
     def renew(self, leases: Sequence[Lease], *, ttl: float) -> Renewed:
         """Keep leases from expiring, in one statement; say which are lost or called off."""
         wanted = [[le.tenant_id, le.run_id, le.super_step, le.task, le.token] for le in leases]
-        found = self._one(RENEW, ttl, _jsonb(wanted))
+        found = self._one(RENEW, ttl, AsJson(wanted))
         return Renewed(
             lost=frozenset(leases[n] for n in found["lost"]),
             cancelled=frozenset(leases[n] for n in found["cancelled"]),
@@ -270,11 +303,22 @@ class PostgresStore:
 
     def forget(self, outbox_ids: Sequence[int]) -> None:
         """Remove outbox messages that were sent."""
-        self._one("SELECT runs_sent(%s)", list(outbox_ids))
+        self._one(SENT, outbox_ids)
+
+    def _claimed(self, found: Mapping[str, Any], *whose: str) -> Claimed:
+        claimed = reading.claimed(found, *whose)
+        self.clock.hear(claimed.now)
+        return claimed
+
+
+def _kind(save: Save, more: Mapping[str, Any]) -> Kind:
+    if save.state is RunState.RUNNING and save.checkpoint and not more:
+        return Kind.GO_ON
+    return Kind.SAVE if save.effects or save.state not in ONWARD else Kind.PLAIN_SAVE
 
 
 def _plain(value: Any) -> Any:
-    return value.obj if isinstance(value, Jsonb) else value
+    return value.value if isinstance(value, AsJson) else value
 
 
 def _is_refused(error: psycopg.Error) -> bool:
@@ -293,60 +337,10 @@ def _putting(lease: Lease, put: PutEffect, before: Sequence[Settled]) -> tuple[A
         lease.token,
         not lease.task,
         lease.worker,
-        _jsonb(writing.put(put)),
-        _jsonb([writing.settled(item) for item in before]),
+        AsJson(writing.put(put)),
+        AsJson([writing.settled(item) for item in before]),
     )
 
 
 def _nudges(tenant_id: str, sent: Sequence[Any] | None) -> list[Nudge]:
     return [Nudge(tenant_id=tenant_id, run_id=run, outbox_id=n) for run, n in sent or ()]
-
-
-def _claimed(
-    found: Mapping[str, Any], tenant_id: str, run_id: str, worker: str, task: str = ""
-) -> Claimed:
-    deadline = found["deadline"]
-    super_step = found["super_step"]
-    return Claimed(
-        lease=Lease(
-            tenant_id=tenant_id,
-            run_id=run_id,
-            super_step=super_step,
-            token=found["task_token"] if task else found["token"],
-            worker=worker,
-            task=task,
-        ),
-        agent_version_id=found["agent_version"],
-        agent=found["agent"],
-        principal_id=found["principal"] or "",
-        started_by=found["started_by"],
-        wakeups=found["wakeups"],
-        deadline=None if deadline is None else datetime.fromtimestamp(deadline, UTC),
-        now=datetime.fromtimestamp(found["now"], UTC),
-        cancel=found["cancel"],
-        policy_version_id=found["policy"],
-        head=found["head"],
-        values=found["values"],
-        kept={name: results.from_json(raw) for name, raw in (found["kept"] or {}).items()},
-        ledger=[_recorded(super_step, raw) for raw in found["ledger"] or ()],
-        crashes=found.get("crashes", 0),
-        roles=tuple(found["roles"] or ()),
-        depth=found["depth"],
-    )
-
-
-def _recorded(super_step: int, raw: Mapping[str, Any]) -> Recorded:
-    return Recorded(
-        place=Place(super_step, raw["task"], raw["ordinal"]),
-        digest=raw["digest"],
-        state=EffectState(raw["state"]),
-        effect=raw["effect"],
-        attempt=raw["attempt"],
-        outcome=raw["outcome"],
-        approval=raw["approval"] or "",
-        approval_digest=raw["approval_digest"] or "",
-        approval_policy=raw["approval_policy"] or "",
-        approval_by=raw["approval_by"] or "",
-        approval_reason=raw["approval_reason"] or "",
-        approval_result=raw["approval_result"],
-    )

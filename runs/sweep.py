@@ -2,9 +2,10 @@
 
     messages left in the outbox     the relay: sent late, or by a process that died
     leases that ran out             their worker died; somebody else may claim
-    timers that are due             retries, approvals nobody answered
+    timers that are due             retries; approvals nobody answered: escalated, or ended
     deadlines that have passed      runs that wait end as expired
     parents and children    a child ended, or one above it, and its message was lost
+    backtests left unfinished       their worker died, or their message was lost
     runs queued for a while         their message was lost: the broker forgot it
 
 A process of its own, with the system's role. It needs no broker: while that is away,
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -41,22 +43,7 @@ DELETE FROM runs_outboxmessage WHERE id IN (
 ) RETURNING tenant_id, run_id, super_step, task
 """
 
-EXPIRED_APPROVALS = """
-WITH due AS (
-  SELECT a.id, a.tenant_id, a.run_id FROM policy_approval AS a
-  JOIN runs_run AS r ON r.id = a.run_id
-  WHERE a.state = 'open' AND a.expires_at <= clock_timestamp()
-  ORDER BY a.run_id LIMIT %(batch)s FOR NO KEY UPDATE OF r SKIP LOCKED
-), expired AS (
-  UPDATE policy_approval AS a
-  SET state = 'expired', decided_at = clock_timestamp(), version = a.version + 1
-  FROM due WHERE a.id = due.id AND a.state = 'open' RETURNING a.id, a.tenant_id, a.run_id
-), recorded AS (
-  INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
-  SELECT tenant_id, 'system:sweeper', 'approval.expired', 'approval/' || id, '{}' FROM expired
-)
-SELECT tenant_id, run_id, 'approval.expired', jsonb_build_object('approval', id) FROM expired
-"""
+DUE_APPROVALS = "SELECT tenant, run, event, data FROM runs_approvals_due(%(batch)s)"
 
 DUE_TIMERS = """
 SELECT tenant_id, id, 'timer.due', '{}'::jsonb FROM runs_run
@@ -105,12 +92,29 @@ UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
 ) RETURNING tenant_id, id, NULL::int, ''
 """
 
+LEFT_BACKTESTS = """
+UPDATE runs_backtest SET nudged_at = clock_timestamp() WHERE id IN (
+  SELECT id FROM runs_backtest WHERE state IN ('queued', 'running')
+    AND coalesce(nudged_at, '-infinity') < clock_timestamp() - interval '25 seconds'
+  LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED
+) RETURNING tenant_id, id
+"""
+
 FORGOTTEN_ANSWERS = """
 DELETE FROM policy_idempotentanswer WHERE id IN (
   SELECT id FROM policy_idempotentanswer
   WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT %(batch)s
 )
 """
+
+FORGETTABLE = "SELECT tenant_id, run_id, days FROM runs_forgettable(NULL, %s)"
+MOST_FORGOTTEN: Final = 100
+"""How many runs' history is removed in one tidying: the sweeper has other things to do."""
+
+
+def _nobody(_tenant: UUID, _backtest: UUID) -> bool:
+    return False
+
 
 Send = Callable[[Iterable[Nudge]], list[Nudge]]
 
@@ -126,6 +130,7 @@ class Sweeper:
     pool: ConnectionPool
     send: Send
     backlog: Callable[[], int]
+    send_backtest: Callable[[UUID, UUID], bool] = _nobody
     patience: float = 3.0
     grace: float = 1.0
     most_waiting: int = 200
@@ -133,7 +138,7 @@ class Sweeper:
     def round(self) -> dict[str, int]:
         """Look once for everything, and give how many of each were found."""
         found = {
-            "approvals_expired": self._wake(EXPIRED_APPROVALS),
+            "approvals_expired": self._wake(DUE_APPROVALS),
             "timers_due": self._wake(DUE_TIMERS),
             "deadlines_passed": self._expire(),
             "relayed": self._relay(),
@@ -142,12 +147,27 @@ class Sweeper:
             found["runs_left_behind"] = self._nudge(LEFT_BEHIND)
             found["families_left_behind"] = self._nudge(LEFT_FAMILY)
             found["tasks_left_behind"] = self._nudge(LEFT_TASKS)
+        found["backtests_left_behind"] = self._resend_backtests()
         return found
 
     def tidy(self) -> None:
-        """Remove answers to Idempotency-Keys that are a day old; for once in a while."""
+        """Remove what is kept for a time only; for once in a while.
+
+        Answers to Idempotency-Keys for a day; the history of ended runs as their tenants say.
+        """
         with self.pool.connection() as connection:
             connection.execute(FORGOTTEN_ANSWERS, {"batch": BATCH})
+        self.forget()
+
+    def forget(self) -> int:
+        """Remove the history of runs that ended longer ago than their tenants keep it."""
+        with self.pool.connection() as connection:
+            rows = connection.execute(FORGETTABLE, [MOST_FORGOTTEN]).fetchall()
+            for tenant_id, run_id, days in rows:
+                connection.execute(
+                    "SELECT runs_forget(%s, %s, %s, 'system:sweeper')", [tenant_id, run_id, days]
+                )
+        return len(rows)
 
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         limits = {"batch": BATCH, "grace": self.grace, "patience": self.patience}
@@ -189,6 +209,10 @@ class Sweeper:
             if sent < len(rows):
                 raise psycopg.Rollback(transaction)
         return sent
+
+    def _resend_backtests(self) -> int:
+        """Ask again for backtests whose worker or message was lost."""
+        return sum(self.send_backtest(*row) for row in self._rows(LEFT_BACKTESTS))
 
     def _nudge(self, statement: str) -> int:
         return len(self.send(_nudges(self._rows(statement))))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 from celery import shared_task
 
 from runs import faults
-from runs.outbox import ADVANCE
+from runs.operations.backtest import carry_out
+from runs.outbox import ADVANCE, BACKTEST, BACKTESTS
 from runs.ports import Nudge
 from runs.process import engine
 
@@ -19,3 +23,13 @@ def advance_run(
     advanced = engine().advance(nudge)
     faults.point("nudge.done")
     return advanced
+
+
+@shared_task(name=BACKTEST, queue=BACKTESTS, bind=True, ignore_result=False)
+def run_backtest(self: Any, *, tenant_id: str, backtest_id: str) -> str:
+    """Carry a backtest out. Its row is the truth; Celery's result repeats how far it is."""
+
+    def tell(judged: int, total: int) -> None:
+        self.update_state(state="PROGRESS", meta={"runs_judged": judged, "runs_total": total})
+
+    return carry_out(UUID(tenant_id), UUID(backtest_id), tell)

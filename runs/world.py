@@ -12,11 +12,14 @@ from typing import Any, Protocol
 
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
+from policy.calibration import Evidence
 from policy.core.decide import Policy
+from policy.core.gate import Barred, Cleared, Outgoing
 from policy.core.outcomes import Outcome
 from policy.enforce import Permit
 from runs.agents.program import Program
 from runs.ports import Claimed
+from tools.core.finding import Found
 from tools.core.spec import ToolCall, ToolSpec
 
 
@@ -33,6 +36,10 @@ class World(Protocol):
 
     def policy(self, claimed: Claimed) -> Policy:
         """Give the tenant's policy as it was when the run was claimed."""
+        ...
+
+    def evidence(self, claimed: Claimed, tool: str) -> Evidence:
+        """Give what triggers compare a call with; asked only where a rule declares triggers."""
         ...
 
     def tool(self, tenant_id: str, name: str) -> ToolSpec:
@@ -63,8 +70,28 @@ class World(Protocol):
         """
         ...
 
+    def cleared(self, outgoing: Outgoing) -> Cleared | None:
+        """Let a call through the gate if that can be said without waiting; else None."""
+        ...
+
+    def clear(self, outgoing: Outgoing) -> Cleared | Barred:
+        """Let a call through the gate, or say how long it has to wait (`policy.gates`)."""
+        ...
+
+    def is_back(self, cleared: Cleared, outcome: Outcome | None) -> bool:
+        """Learn what became of a call if that needs no waiting; else False: call `back`."""
+        ...
+
+    def back(self, cleared: Cleared, outcome: Outcome | None) -> None:
+        """Learn what became of a call; None where it was not sent, or cut."""
+        ...
+
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""
+        ...
+
+    async def find_out(self, call: ToolCall, *, now: datetime) -> Found:
+        """Ask a tool's reconcile hook what became of a call; it only reads."""
         ...
 
     async def complete(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from policy.core.approvals import terms_to_json
 from policy.core.json import JsonObject
 from policy.core.money import Unit
 from runs.core import results
@@ -58,8 +59,12 @@ def put(put: PutEffect) -> Mapping[str, Any]:
             "tool_calls": put.reserve.tool_calls,
         },
     }
+    if put.compensates:
+        raw["compensates"] = put.compensates
     if put.lost:
         raw["lost"] = put.lost
+    if put.keep:
+        raw["keep"] = put.keep
     if (question := put.question) is not None:
         raw["approval"] = {
             "id": question.id,
@@ -69,6 +74,11 @@ def put(put: PutEffect) -> Mapping[str, Any]:
             "rule": question.rule,
             "reason": question.reason,
             "seconds": question.seconds,
+            "risk": question.risk,
+            "terms": terms_to_json(question.terms),
+            "triggers": list(question.triggers),
+            "signals": question.signals,
+            "proposed": question.proposed,
         }
     return raw
 
@@ -89,6 +99,8 @@ def settled(item: Settled) -> Mapping[str, Any]:
         raw["price_version"] = item.usage.price_version
     if item.attempt_failed is not None:
         raw["attempt_failed"] = item.attempt_failed
+    if item.found is not None:
+        raw["found"] = item.found
     return raw
 
 

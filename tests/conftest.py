@@ -17,6 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from agentops import servers
 
@@ -27,6 +28,12 @@ NOWHERE = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
 }
 ground = contextlib.ExitStack()
+
+# How fast inputs are made says how busy the machine is, not whether the code is right.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def needs_servers(config: pytest.Config) -> bool:

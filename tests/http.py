@@ -13,12 +13,17 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from gateway.models import ModelEndpoint
 from policy import tenancy
+from policy.core.actor import SYSTEM
 from policy.core.json import digest
 from policy.models import Approval, Budget, Role
 from policy.operations.create_principal import create_principal
 from policy.operations.issue_key import issue_key
+from policy.operations.limits import SetLimit, add_limit
+from policy.operations.policies import create_version
 from runs.models import Agent, AgentVersion, Run
+from runs.operations.backtest import Asked, start_backtest
 
 
 def a_client(*, checks_csrf: bool = False) -> Client:
@@ -48,6 +53,19 @@ class Api:
         raw = body if isinstance(body, bytes) else json.dumps({} if body is None else body)
         kind = given.pop("Content-Type", "application/json")
         return self.client.post(path, raw, content_type=kind, headers=self._headers(given))
+
+    def put(self, path: str, body: Any, **headers: str) -> Any:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.put(
+            path,
+            json.dumps(body),
+            content_type="application/json",
+            headers=self._headers(given),
+        )
+
+    def delete(self, path: str, **headers: str) -> Any:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.delete(path, headers=self._headers(given))
 
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}", **more}
@@ -105,6 +123,26 @@ def a_budget(tenant: UUID) -> Budget:
     """The tenant's own budget, of ten dollars."""
     with tenancy.scope(tenant):
         return Budget.objects.create(id=uuid7(), scope="tenant", scope_id=tenant, cost_limit=10)
+
+
+def a_backtest(tenant: UUID) -> dict[str, str]:
+    """A draft of a policy and a backtest of it, by the names that addresses give their ids."""
+    with tenancy.scope(tenant):
+        policy = create_version({"rules": []})
+        backtest = start_backtest(policy, Asked(runs=1), by=SYSTEM, send=lambda *_: None)
+    return {"policy_id": str(policy), "backtest_id": str(backtest)}
+
+
+def a_limit(tenant: UUID) -> UUID:
+    """A rate limit."""
+    with tenancy.scope(tenant):
+        return add_limit(SetLimit(name="a limit", unit="calls", amount=9, seconds=60), by=SYSTEM)
+
+
+def an_endpoint(tenant: UUID) -> UUID:
+    """A model endpoint, and so a breaker."""
+    with tenancy.scope(tenant):
+        return ModelEndpoint.objects.create(id=uuid7(), name="theirs", provider="scripted").id
 
 
 def a_person(tenant: UUID, *roles: str, superuser: bool = False) -> User:

@@ -64,15 +64,19 @@ def _remote() -> Mapping[str, ToolSpec]:
     known = _read.get(tenant_id)
     if known is None or known[0] < time.monotonic():
         rows = RemoteTool.objects.select_related("server").filter(enabled=True)
-        found = {row.name: _spec(row) for row in rows}
+        by_name = {row.name: row for row in rows}
+        found = {name: _spec(row, by_name.get(row.reconcile)) for name, row in by_name.items()}
         if found:
             mcp.warm_up()
         known = _read[tenant_id] = (time.monotonic() + LIFE, found)
     return known[1]
 
 
-def _spec(row: RemoteTool) -> ToolSpec:
+def _spec(row: RemoteTool, looks: RemoteTool | None) -> ToolSpec:
+    """Read a remote tool; what says whether it happened counts while it is declared to read."""
     _remember(row.server)
+    if looks is not None and looks.effect != EffectClass.READ:
+        looks = None
     return ToolSpec(
         name=row.name,
         version=row.version,
@@ -81,9 +85,16 @@ def _spec(row: RemoteTool) -> ToolSpec:
         output_schema=row.output_schema,
         effect=EffectClass(row.effect),
         risk=Risk(row.risk),
+        egress=row.egress,
+        targets=None if row.targets is None else tuple(row.targets),
+        trusted=row.trusted,
+        reversible=row.reversible,
         timeout=row.timeout_seconds,
         server_id=str(row.server_id),
         remote_name=row.remote_name,
+        reconcile="" if looks is None else looks.remote_name,
+        compensate=row.compensate,
+        measures=row.measures,
     )
 
 

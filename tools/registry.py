@@ -11,22 +11,35 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
 from policy.core.decide import EffectClass, Risk
+from policy.core.json import JsonObject
+from tools.core.finding import CannotTell, Happened, NotHappened
 from tools.core.spec import ToolSpec
 from tools.errors import InvalidTool, ToolError
 from tools.signature import Signature, ToolContext, read
 
-__all__ = ["LocalTool", "ToolContext", "ToolError", "implementation", "local", "tool"]
+__all__ = [
+    "CannotTell",
+    "Happened",
+    "LocalTool",
+    "NotHappened",
+    "ToolContext",
+    "ToolError",
+    "implementation",
+    "local",
+    "tool",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 LONGEST_NAME: Final = 100
+MEASURES: Final = ("money", "people", "confidence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +50,7 @@ class LocalTool:
     function: Callable[..., Any]
     signature: Signature
     is_async: bool
+    reconcile: Callable[..., Any] | None = None
 
 
 _tools: dict[str, LocalTool] = {}
@@ -50,15 +64,26 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     effect: Literal["read", "idempotent", "once"] = "once",
     risk: Literal["low", "medium", "high", "critical"] = "medium",
     timeout: float = 30.0,
-    reversible: bool = False,
+    reversible: bool | None = None,
+    egress: bool = False,
+    targets: Iterable[str] | None = None,
+    trusted: bool = False,
     summary: str = "",
+    reconcile: Callable[..., Any] | None = None,
+    compensate: Callable[..., Any] | str = "",
+    measures: Mapping[str, str] | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a tool, and leave the function as it is.
 
-    Its parameters are the arguments, its docstring is what the model is told, `summary`
-    is what a reviewer reads (`"Refund ${amount} to customer {customer}"`). A parameter of
-    type `ToolContext` gets the call's key and deadline. `effect` says what may be done
-    when nobody knows whether a call happened; the careful answer is the default.
+    Its parameters are the arguments, its docstring is what the model is told. A parameter of
+    type `ToolContext` gets the call's key and deadline. What the declaration says of it stands
+    with the fields of `ToolSpec`; the careful answer is always the default.
+    `reconcile` is a function `(arguments, call: ToolContext)` that finds it out, by reading
+    only: it returns `Happened(result)`, `NotHappened()` or `CannotTell(why)`. `compensate` is
+    the tool that undoes a call, by its name, or a function that becomes the tool
+    `<name>.compensate`; its parameters are filled by name (`runs.core.compensation`).
+    `measures` names the parameters that triggers of rules look at: `money` it moves, `people`
+    it reaches, and `confidence`, how sure the model says it is (0 to 1).
 
     Raises:
         InvalidTool: the name, the types or the limits cannot be used, or another
@@ -80,12 +105,32 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
             risk=Risk(risk),
             timeout=timeout,
             reversible=reversible,
+            egress=egress,
+            targets=None if targets is None else tuple(targets),
+            trusted=trusted,
             summary=summary,
+            reconcile=_hook(name, reconcile),
+            compensate=_compensating(name, compensate, version=version, risk=risk, timeout=timeout),
+            measures=checked_measures(name, measures or {}, signature.input_schema),
         )
-        _register(spec, function, signature)
+        _register(spec, function, signature, reconcile)
         return function
 
     return declare
+
+
+def checked_measures(name: str, measures: Mapping[str, str], schema: JsonObject) -> dict[str, str]:
+    """Give measures back if every one names an argument of the tool.
+
+    Raises:
+        InvalidTool: one does not, or measures what nobody knows of.
+    """
+    for measure, argument in measures.items():
+        if measure not in MEASURES:
+            raise InvalidTool(f"tool {name}: measures are {', '.join(MEASURES)}, not {measure!r}")
+        if argument not in schema.get("properties", {}):
+            raise InvalidTool(f"tool {name}: it has no argument {argument!r} to measure by")
+    return dict(measures)
 
 
 def checked_name(name: str) -> str:
@@ -102,7 +147,37 @@ def checked_name(name: str) -> str:
     return name
 
 
-def _register(spec: ToolSpec, function: Callable[..., Any], signature: Signature) -> None:
+def _hook(name: str, hook: Callable[..., Any] | None) -> str:
+    """Name a reconcile hook.
+
+    Raises:
+        InvalidTool: it cannot be called with the arguments and the call's context.
+    """
+    if hook is None:
+        return ""
+    try:
+        inspect.signature(hook).bind({}, None)
+    except TypeError as error:
+        raise InvalidTool(
+            f"tool {name}: its reconcile hook is called as hook(arguments, call): {error}"
+        ) from error
+    return _place(hook)
+
+
+def _compensating(name: str, undo: Callable[..., Any] | str, **same: Any) -> str:
+    if isinstance(undo, str):
+        return checked_name(undo) if undo else ""
+    named = f"{name}.compensate"
+    tool(named, effect="once", summary=f"Undo a call of {name}", **same)(undo)
+    return named
+
+
+def _register(
+    spec: ToolSpec,
+    function: Callable[..., Any],
+    signature: Signature,
+    reconcile: Callable[..., Any] | None,
+) -> None:
     before = _tools.get(spec.name)
     if before is not None and _place(before.function) != _place(function):
         raise InvalidTool(
@@ -114,6 +189,7 @@ def _register(spec: ToolSpec, function: Callable[..., Any], signature: Signature
         function=function,
         signature=signature,
         is_async=inspect.iscoroutinefunction(function),
+        reconcile=reconcile,
     )
     _specs[spec.name] = spec
 

@@ -40,12 +40,14 @@ class Wanted:
     def policy(self) -> dict[str, Any]:
         """Allow what only reads; allow what writes, or let a person decide about it."""
         writing = "require_approval" if self.approve_writes else "allow"
-        return {
-            "rules": [
-                {"name": "reads", "decision": "allow", "effects": ["read"]},
-                {"name": "writes", "decision": writing, "effects": ["idempotent", "once"]},
-            ]
+        writes: dict[str, Any] = {
+            "name": "writes",
+            "decision": writing,
+            "effects": ["idempotent", "once"],
         }
+        # One key plays everybody: who starts the runs decides what they ask for, too.
+        writes["approval"] = {"self_approval": True}
+        return {"rules": [{"name": "reads", "decision": "allow", "effects": ["read"]}, writes]}
 
     def agent(self) -> dict[str, Any]:
         """Define the agent: the react loop with every tool, and room for the longest task."""

@@ -5,8 +5,9 @@
     GET  /ledger                                        every call of every run
 
 `read` changes nothing, `idempotent` happens once for each key, `once` happens as often as it
-is asked, `shaky` is idempotent and fails at the first asking of each key. The effect is made
-before the latency: a caller that dies while it waits has it made.
+is asked, `shaky` is idempotent and fails at the first asking of each key, `mute` is `once` and
+hangs up without an answer. The effect is made before the latency: a caller that dies while it
+waits has it made.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Ledger:
             before = self._seen(key)
             refused = effect == "shaky" and not before
             made = any(happened for (happened,) in before)
-            happens = effect == "once" or (effect != "read" and not made and not refused)
+            blind = effect in {"once", "mute"}
+            happens = blind or (effect != "read" and not made and not refused)
             self._db.execute(
                 "INSERT INTO calls (run, effect, key, what, happened) VALUES (?, ?, ?, ?, ?)",
                 (asked["run"], effect, key, asked["what"], int(happens)),
@@ -99,6 +101,9 @@ class Door(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         done = service.ledger.call(asked)
         time.sleep(service.latency)
+        if asked["effect"] == "mute":
+            self.close_connection = True
+            return
         self._say({"result": result(asked["effect"], asked["what"])}, 200 if done else BUSY)
 
     def _say(self, value: Any, status: int = 200) -> None:

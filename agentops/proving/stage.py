@@ -8,13 +8,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from agentops.bench.child import Child
-from agentops.bench.peers import migrate
-from agentops.processes import CHECKOUT, Processes, answers, environment
+from agentops.child import Child
+from agentops.processes import CHECKOUT, Processes, answers, environment, migrate
 from agentops.servers import Servers, free_port, scratch
 from agentops.supervisor import Process, ProcessFailed, Supervisor
 
@@ -23,7 +22,8 @@ LOOK_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 45.0
 TRIES: Final = 4
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
-AGENTS: Final = ("chain", "fan", "many", "asks", "poor", "late", "sleeper")
+AGENTS: Final = ("chain", "fan", "many", "asks", "poor", "late", "sleeper", "doubtful")
+NURSERY: Final = "agentops.workers"
 OUTSIDE: Final = "AGENTOPS_PROVING_OUTSIDE"
 
 
@@ -97,8 +97,16 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(settings: Mapping[str, str], *, workers: int = 2, threads: int = 8) -> Iterator[Stage]:
+def stage(
+    settings: Mapping[str, str],
+    *,
+    workers: int = 2,
+    threads: int = 8,
+    nursery: str = NURSERY,
+) -> Iterator[Stage]:
     """Bring everything on; `settings` are variables of the product's processes.
+
+    `nursery` is the module that keeps the workers, for one that is wrong in some way.
 
     Raises:
         ServerUnavailable: the database or Redis cannot be started.
@@ -110,6 +118,7 @@ def stage(settings: Mapping[str, str], *, workers: int = 2, threads: int = 8) ->
         variables = {
             **environment(servers, state, port=0),
             "AGENTOPS_DEBUG": "0",
+            "AGENTOPS_BREAKER_SECONDS": "0.5",  # they open here, too: nobody waits half a minute
             "AGENTOPS_AGENTS": "agentops/proving/agents",
             OUTSIDE: f"http://127.0.0.1:{port}",
             **settings,
@@ -122,7 +131,9 @@ def stage(settings: Mapping[str, str], *, workers: int = 2, threads: int = 8) ->
         with contextlib.ExitStack() as children:
             shown = Stage(state, servers, supervisor, made, variables, children)
             shown.ask({"tend": []})
-            supervisor.start(made.workers(workers, concurrency=threads))
+            kept = made.workers(workers, concurrency=threads)
+            line = [nursery if part == NURSERY else part for part in kept.command]
+            supervisor.start(replace(kept, command=line))
             supervisor.start(made.sweeper())
             supervisor.wait_ready("workers", timeout=READY_SECONDS)
             yield shown

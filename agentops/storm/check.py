@@ -55,6 +55,9 @@ def check(facts: Facts) -> Findings:
     found.broken += _moved(facts, runs)
     found.broken += _unaudited(facts)
     _effects(found, facts)
+    for name, times in Counter(run["name"] for run in facts.runs).items():
+        if times > 1:
+            found.duplicated.append(f"{name} was accepted {times} times")
     return found
 
 
@@ -79,14 +82,20 @@ def _rules(run: Row) -> Iterable[str]:
         yield f"{name} has falling tokens {run['tokens']}"
     if not run["events"] == run["last_event"] == run["event_seq"]:
         yield f"{name} has {run['events']} events up to {run['last_event']}"
+    yield from _money(name, run)
+
+
+def _money(name: str, run: Row) -> Iterable[str]:
     for unit in UNITS:
         limit, spent, reserved = (run[f"{unit}_{what}"] for what in ("limit", "spent", "reserved"))
         if limit is not None and spent + reserved > limit:
             yield f"{name} has spent {spent} and reserved {reserved} of {limit} {unit}"
         if reserved and run["state"] in FINAL | HELD_BACK:
             yield f"{name} is at rest with {reserved} {unit} reserved"
-    if run["cost_booked"] != run["cost_in_ledger"]:
-        yield f"{name} booked {run['cost_booked']} and its ledger says {run['cost_in_ledger']}"
+    for unit in ("cost", "tokens"):
+        booked, known = run[f"{unit}_booked"], run[f"{unit}_in_ledger"]
+        if booked != known:
+            yield f"{name} booked {unit} {booked} and its ledger says {known}"
 
 
 def _moved(facts: Facts, runs: Mapping[str, Row]) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """The driver: starts runs and acts for people. A child that answers lines of JSON.
 
-{"start": {name: agent}}      starts each once, also if it is asked again
+{"start": {name: agent}}      starts each over HTTP, under a key of its own; gives those accepted
 {"tend": probability}         decides, rejects, raises, resumes; counts what it did
 {"cancel": [names]}           cancels those that have not ended
 {"nudge": n, "late": bool}    sends messages again for runs that are under way
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -24,7 +25,9 @@ from uuid import UUID
 
 from agentops.proving import driver as proving
 from agentops.proving.outside import result
+from agentops.storm.stage import WEB
 
+ANSWER_SECONDS: Final = 5.0
 SEEN: Final = timedelta(seconds=0.4)
 MORE_CALLS: Final = Decimal(20)
 KNOWN: Final = "SELECT metadata ->> 'proof', id::text FROM runs_run"
@@ -52,20 +55,20 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     django.setup()
 
-    tenant_id = _set_up()
+    tenant_id, key = _set_up()
     _say({"ready": str(tenant_id)})
     for line in sys.stdin:
         try:
-            _say(_answer(tenant_id, json.loads(line)))
+            _say(_answer(tenant_id, key, json.loads(line)))
         except Exception as error:  # noqa: BLE001 - the database may be away: asked again
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             _say({"error": type(error).__name__})
 
 
-def _answer(tenant_id: UUID, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(tenant_id: UUID, key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     match asked:
         case {"start": wanted}:
-            return _start(tenant_id, wanted)
+            return _start(key, wanted)
         case {"tend": rejects}:
             return _tend(tenant_id, rejects)
         case {"cancel": names}:
@@ -76,11 +79,14 @@ def _answer(tenant_id: UUID, asked: Mapping[str, Any]) -> dict[str, Any]:
             return {"error": f"nobody understands {sorted(asked)}"}
 
 
-def _set_up() -> UUID:
+def _set_up() -> tuple[UUID, str]:
     from gateway.operations.add_endpoint import add_endpoint  # noqa: PLC0415 - needs Django
     from gateway.operations.add_model import add_model  # noqa: PLC0415
     from policy import tenancy  # noqa: PLC0415
+    from policy.models import Role  # noqa: PLC0415
+    from policy.operations.create_principal import create_principal  # noqa: PLC0415
     from policy.operations.create_tenant import create_tenant  # noqa: PLC0415
+    from policy.operations.issue_key import issue_key  # noqa: PLC0415
     from policy.operations.policies import activate, create_version  # noqa: PLC0415
 
     tenant_id = create_tenant("storm", "Storm")
@@ -88,7 +94,8 @@ def _set_up() -> UUID:
         add_endpoint("script", provider="scripted")
         add_model("proving", endpoint="script", model_id="proving")
         activate(create_version(proving.POLICY))
-    return tenant_id
+        secret = issue_key(create_principal("storm", [Role.OPERATOR])).secret
+    return tenant_id, secret
 
 
 def _happened(key: str) -> bool:
@@ -99,18 +106,24 @@ def _happened(key: str) -> bool:
         return bool(json.load(answer)["happened"])
 
 
-def _start(tenant_id: UUID, wanted: Mapping[str, str]) -> dict[str, str]:
-    from policy import tenancy  # noqa: PLC0415 - needs Django
-    from policy.core.actor import SYSTEM  # noqa: PLC0415
-    from runs.operations.start import StartRun, start_run  # noqa: PLC0415
-
-    known = _known(tenant_id)
+def _start(key: str, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Start what nobody has answered for yet; the first that gets no answer ends it for now."""
+    accepted: dict[str, str] = {}
     for name, agent in wanted.items():
-        if name not in known:
-            command = StartRun(agent=agent, input={}, by=SYSTEM, metadata={"proof": name})
-            with tenancy.scope(tenant_id):
-                known[name] = str(start_run(command, now=datetime.now(UTC)))
-    return {name: known[name] for name in wanted}
+        body = json.dumps({"agent": agent, "input": {}, "metadata": {"proof": name}})
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": name}
+        request = urllib.request.Request(  # noqa: S310 - ours
+            f"{os.environ[WEB]}/api/v1/runs",
+            body.encode(),
+            {**headers, "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+                accepted[name] = json.load(answer)["id"]
+        except (OSError, http.client.HTTPException) as error:
+            sys.stderr.write(f"start of {name}: {type(error).__name__}: {error}\n")
+            break
+    return accepted
 
 
 def _known(tenant_id: UUID) -> dict[str, str]:
@@ -191,7 +204,7 @@ def _resume(tenant_id: UUID, run_id: UUID) -> list[str]:
     return _act(
         tenant_id,
         "resumed",
-        lambda now: resume_run(run_id, by=SYSTEM, reason="it was the storm", now=now),
+        lambda _now: resume_run(run_id, by=SYSTEM, reason="it was the storm"),
         IllegalMove,
     )
 

@@ -8,20 +8,25 @@ import psycopg
 from psycopg.rows import dict_row
 
 RUNS: Final = """
-SELECT r.id::text, r.state, r.reason, r.super_step, r.event_seq, r.agent_name AS agent,
+SELECT r.id::text, r.metadata ->> 'proof' AS name,
+  r.state, r.reason, r.super_step, r.event_seq, r.agent_name AS agent,
   r.error_class, r.fencing_token,
   c.super_steps, c.tokens, e.events, e.last_event,
   b.cost_limit, b.cost_spent, b.cost_reserved, b.tokens_limit, b.tokens_spent, b.tokens_reserved,
   b.model_calls_limit, b.model_calls_spent, b.model_calls_reserved,
   b.tool_calls_limit, b.tool_calls_spent, b.tool_calls_reserved,
   b.cost_spent + b.cost_overdraft AS cost_booked,
-  coalesce((SELECT sum(cost) FROM runs_effect WHERE run_id = r.id), 0) AS cost_in_ledger
+  b.tokens_spent + b.tokens_overdraft AS tokens_booked, e2.cost AS cost_in_ledger,
+  e2.tokens AS tokens_in_ledger
 FROM runs_run AS r
 LEFT JOIN LATERAL (SELECT array_agg(super_step ORDER BY super_step) AS super_steps,
   array_agg(fencing_token ORDER BY super_step) AS tokens
   FROM runs_checkpoint WHERE run_id = r.id) AS c ON true
 LEFT JOIN LATERAL (SELECT count(*) AS events, max(seq) AS last_event
   FROM runs_runevent WHERE run_id = r.id) AS e ON true
+LEFT JOIN LATERAL (SELECT coalesce(sum(cost), 0) AS cost,
+  coalesce(sum(input_tokens + output_tokens), 0) AS tokens
+  FROM runs_effect WHERE run_id = r.id) AS e2 ON true
 LEFT JOIN policy_budget AS b ON b.id = r.budget_ids[1]
 """
 EFFECTS: Final = """

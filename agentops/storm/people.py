@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from agentops.bench.child import Child
+from agentops.child import Child
 
 AGENTS: Final = ("chain", "fan", "many", "asks", "poor", "late", "crowd", "chain", "fan", "many")
 CANCELLED: Final = 0.06

@@ -19,7 +19,11 @@ class Kind(StrEnum):
 
     WORKER_KILLED = "worker_killed"
     NURSERY_KILLED = "nursery_killed"
+    WEB_KILLED = "web_killed"
+    WEB_KILLED_BEFORE_ENQUEUE = "web_killed_before_enqueue"
     SWEEPER_KILLED = "sweeper_killed"
+    SWEEPER_ABSENT = "sweeper_absent"
+    SWEEPER_TWICE = "sweeper_twice"
     ZOMBIE = "zombie"
     REDIS_EMPTIED = "redis_emptied"
     REDIS_DOWN = "redis_down"
@@ -39,6 +43,8 @@ OWN_REDIS: Final = frozenset({Kind.REDIS_EMPTIED, Kind.REDIS_DOWN, Kind.REDIS_FU
 OWN_DATABASE: Final = frozenset({Kind.DATABASE_RESTARTED})
 LENGTH: Final[dict[Kind, tuple[float, float]]] = {
     Kind.ZOMBIE: (7.0, 9.0),
+    Kind.SWEEPER_ABSENT: (3.0, 7.0),
+    Kind.SWEEPER_TWICE: (3.0, 7.0),
     Kind.REDIS_DOWN: (2.0, 4.0),
     Kind.REDIS_FULL: (1.5, 3.0),
     Kind.REDIS_HALF_OPEN: (3.0, 6.0),
@@ -46,6 +52,8 @@ LENGTH: Final[dict[Kind, tuple[float, float]]] = {
 }
 """Seconds that a fault lasts; the others strike and are over."""
 STORM: Final = (0.03, 0.8)
+STARTING: Final = (0.03, 0.5)
+"""When there are surely runs left to be started."""
 CALM: Final = (
     (0.84, Kind.WORKER_KILLED),
     (0.88, Kind.NURSERY_KILLED),
@@ -70,9 +78,13 @@ def timetable(seed: int, seconds: float, left_out: Collection[Kind] = ()) -> lis
     dice = random.Random(seed)  # noqa: S311 - a seed is to repeat, not to hide
     kinds = [kind for kind in Kind if kind not in left_out]
     more = dice.choices(kinds, k=int(seconds * A_SECOND))
-    strikes = [_strike(dice, kind, seconds * dice.uniform(*STORM)) for kind in [*kinds, *more]]
-    strikes += [_strike(dice, kind, seconds * part) for part, kind in CALM]
+    strikes = [_strike(dice, kind, seconds * _moment(dice, kind)) for kind in [*kinds, *more]]
+    strikes += [_strike(dice, kind, seconds * part) for part, kind in CALM if kind in kinds]
     return sorted(strikes)
+
+
+def _moment(dice: random.Random, kind: Kind) -> float:
+    return dice.uniform(*(STARTING if kind is Kind.WEB_KILLED_BEFORE_ENQUEUE else STORM))
 
 
 def _strike(dice: random.Random, kind: Kind, at: float) -> Strike:

@@ -10,7 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import psycopg
@@ -25,6 +25,9 @@ from agentops.storm.weather import Weather
 
 LOOK_SECONDS: Final = 0.1
 SAY_SECONDS: Final = 5.0
+AGAIN_SECONDS: Final = 0.3
+OVERTIME_SECONDS: Final = 10.0
+"""For faults that found nobody to hit before the end of the storm."""
 ENOUGH: Final = 0.95
 STARTED_BY: Final = 0.9
 """By which part of a storm all runs are started: there are some for the kills at its end."""
@@ -42,6 +45,7 @@ class Options:
     seed: int = 0
     quiet: float = 90.0
     recovery: float = 10.0
+    only: tuple[Kind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +103,9 @@ def storm(asked: Options, say: Say) -> Report:
         ServerUnavailable: the database or Redis cannot be started.
         ProcessFailed: a process cannot.
     """
-    left_out = _left_out()
-    if left_out:
-        say(f"Left out, because the servers are not ours: {', '.join(sorted(left_out))}.")
+    left_out = _left_out() | (frozenset(Kind) - set(asked.only or Kind))
+    if _left_out():
+        say(f"Left out, because the servers are not ours: {', '.join(sorted(_left_out()))}.")
     strikes = timetable(asked.seed, asked.seconds, left_out)
     say(f"Seed {asked.seed}: {len(strikes)} faults in {asked.seconds:g} s over {asked.runs} runs.")
     with stage() as up:
@@ -110,7 +114,7 @@ def storm(asked: Options, say: Say) -> Report:
         )
         session = Session(asked, up, Weather(up, people, Recovery()), people, say)
         try:
-            session.blow(strikes)
+            session.blow(strikes, left_out)
             session.wait()
             return session.report(left_out)
         finally:
@@ -137,20 +141,28 @@ class Session:
     _said: float = 0.0
     _states: Counter[str] = field(default_factory=Counter)
 
-    def blow(self, strikes: list[Strike]) -> None:
-        """Carry the timetable out."""
+    def blow(self, strikes: list[Strike], left_out: frozenset[Kind]) -> None:
+        """Carry the timetable out; a fault that finds nobody to hit comes again in a moment."""
         self.people.begin()
         began, left = time.monotonic(), list(strikes)
         try:
-            while left or time.monotonic() < began + self.asked.seconds:
+            while (now := time.monotonic() - began) < self.asked.seconds + OVERTIME_SECONDS:
                 self.weather.pass_on()
-                if left and left[0].at <= time.monotonic() - began:
-                    self.weather.strike(left.pop(0))
+                if left and left[0].at <= now:
+                    strike = left.pop(0)
+                    if not self.weather.strike(strike):
+                        left = sorted([*left, replace(strike, at=now + AGAIN_SECONDS)])
                     continue
                 self._look()
+                self.weather.count()
+                if not left and now >= self.asked.seconds and not self._missing(left_out):
+                    break
                 time.sleep(LOOK_SECONDS)
         finally:
             self.weather.clear()
+
+    def _missing(self, left_out: frozenset[Kind]) -> set[Kind]:
+        return {kind for kind in Kind if kind not in left_out and not self.weather.fired[kind]}
 
     def wait(self) -> None:
         """Wait in the quiet, for a bounded time, until every run has ended."""
@@ -175,8 +187,8 @@ class Session:
             audited={row["what"]: row["times"] for row in rows(facts.AUDITED)},
             seen_ended=self.seen_ended,
         )
+        self.weather.count()
         fired = {kind.value: self.weather.fired[kind] for kind in Kind if kind not in left_out}
-        fired[Kind.COMMIT_SWALLOWED] = self.stage.database.swallowed
         return Report(
             asked=self.asked,
             findings=check(known),

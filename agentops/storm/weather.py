@@ -24,7 +24,8 @@ from agentops.process_ids import ProcessId
 from agentops.storm.people import People
 from agentops.storm.plan import Kind, Strike
 from agentops.storm.recovery import HELD, Recovery
-from agentops.storm.stage import SHIFT, Stage
+from agentops.storm.skewed import SHIFT
+from agentops.storm.stage import Stage
 
 DROP: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY (%s)
@@ -32,6 +33,8 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY (
 AWAY: Final = frozenset(
     {Kind.REDIS_DOWN, Kind.REDIS_FULL, Kind.REDIS_HALF_OPEN, Kind.DATABASE_SLOW}
 )
+ARMED: Final = frozenset({Kind.COMMIT_SWALLOWED, Kind.WEB_KILLED_BEFORE_ENQUEUE})
+"""They strike when somebody comes by, and are counted then."""
 RESTART_SECONDS: Final = 5.0
 BETWEEN_DEPLOYS: Final = 3.0
 
@@ -51,18 +54,27 @@ class Weather:
     _later: list[tuple[float, int, Undo]] = field(default_factory=list)
     _number: itertools.count[int] = field(default_factory=itertools.count)
     _stopped: list[ProcessId] = field(default_factory=list)
+    _web_dies_at: set[int] = field(default_factory=set)
 
-    def strike(self, strike: Strike) -> None:
-        """Let a fault happen; what lasts is ended later, by `pass_on`."""
+    def strike(self, strike: Strike) -> bool:
+        """Let a fault happen, if there is what it can hit; `pass_on` ends what lasts."""
         undo = self._faults()[strike.kind](strike)
         if undo is None:
-            return
-        self.fired[strike.kind] += 1
+            return False
+        self.fired[strike.kind] += strike.kind not in ARMED
         now = time.monotonic()
         if strike.kind in AWAY:
             self.recovery.outage(now, now + strike.length)
         if strike.length:
             self.later(strike.length, undo)
+        return True
+
+    def count(self) -> None:
+        """Count the faults that were armed and have struck by now."""
+        self.fired[Kind.COMMIT_SWALLOWED] = self.stage.database.swallowed
+        accepted = self.stage.accepted_by_armed()
+        struck = {number for number in self._web_dies_at if number <= accepted}
+        self.fired[Kind.WEB_KILLED_BEFORE_ENQUEUE] = len(struck)
 
     def later(self, seconds: float, do: Undo) -> None:
         """Do something in so many seconds."""
@@ -88,7 +100,11 @@ class Weather:
         return {
             Kind.WORKER_KILLED: self._kill_worker,
             Kind.NURSERY_KILLED: self._kill_nursery,
-            Kind.SWEEPER_KILLED: self._kill_sweeper,
+            Kind.WEB_KILLED: lambda _: self._kill("web"),
+            Kind.WEB_KILLED_BEFORE_ENQUEUE: self._kill_accepting,
+            Kind.SWEEPER_KILLED: lambda _: self._kill("sweeper"),
+            Kind.SWEEPER_ABSENT: self._miss_sweeper,
+            Kind.SWEEPER_TWICE: self._double_sweeper,
             Kind.ZOMBIE: self._stop_worker,
             Kind.REDIS_EMPTIED: lambda _: self._redis(lambda client: client.flushall()),
             Kind.REDIS_DOWN: self._redis_down,
@@ -134,9 +150,28 @@ class Weather:
         self.recovery.killed(held, time.monotonic())
         return _nothing
 
-    def _kill_sweeper(self, _strike: Strike) -> Undo:
-        self.stage.supervisor.kill("sweeper")
+    def _kill(self, name: str) -> Undo | None:
+        if not self.stage.has(name):
+            return None
+        self.stage.supervisor.kill(name)
         return _nothing
+
+    def _kill_accepting(self, _strike: Strike) -> Undo:
+        """Kill the web process between the commit of the next run it accepts and its message."""
+        self._web_dies_at.add(self.stage.end_after_accepting())
+        return _nothing
+
+    def _miss_sweeper(self, _strike: Strike) -> Undo | None:
+        if not self.stage.has("sweeper"):
+            return None
+        self.stage.supervisor.stop("sweeper")
+        return partial(self.stage.sweep, "sweeper")
+
+    def _double_sweeper(self, _strike: Strike) -> Undo | None:
+        if self.stage.has("sweeper-2"):
+            return None
+        self.stage.sweep("sweeper-2")
+        return partial(self.stage.supervisor.stop, "sweeper-2")
 
     def _stop_worker(self, strike: Strike) -> Undo | None:
         """Stop a worker for longer than its leases last."""
@@ -149,13 +184,16 @@ class Weather:
         return partial(_wake, who)
 
     def _deploy(self, _strike: Strike) -> Undo | None:
-        """Restart the workers as a deploy does: one nursery after the other, by SIGTERM."""
+        """Restart what runs our code as a deploy does: one after the other, by SIGTERM."""
         self.later(BETWEEN_DEPLOYS, partial(self._end, "skewed"))
+        self.later(BETWEEN_DEPLOYS / 2, partial(self._end, "web"))
         return _nothing if self._end("workers") else None
 
     def _jump(self, strike: Strike) -> Undo | None:
         """Let the clock of some workers jump an hour: as another host, that took them over."""
         jumped = "-3600" if strike.chance < 1 / 2 else "3600"
+        if self.stage.environments["skewed"][SHIFT] == jumped:
+            jumped = str(-float(jumped))
         self.stage.environments["skewed"][SHIFT] = jumped
         return _nothing if self._end("skewed") else None
 

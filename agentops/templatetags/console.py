@@ -43,6 +43,12 @@ def _time(moment: datetime, said: str) -> SafeString:
 
 
 @register.filter
+def span(seconds: float) -> str:
+    """Say a length of time."""
+    return words.span(seconds)
+
+
+@register.filter
 def usd(amount: Any) -> str:
     """Write US dollars with at least two places, and no idle zeros behind them."""
     if amount is None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from gateway.core.messages import Message, ToolOffer
 from gateway.providers.scripted import Line, calls, script
+from policy.provenance.delimit import undelimited
 
 NAME = "examples"
 TOPICS = ("How does a lease fence late writes?", "What is in the ledger before a call?")
@@ -38,7 +40,11 @@ def fast(messages: Sequence[Message], tools: Sequence[ToolOffer]) -> Line:
 def _support(messages: Sequence[Message], tools: set[str]) -> Line:
     """Look the order up, then do what the customer wants, then say what came of it."""
     asked, order = messages[0]["content"], ORDER.search(messages[0]["content"])
-    results = [message for message in messages if message["role"] == "tool"]
+    results: list[Any] = [
+        {**message, "content": undelimited(message["content"])}
+        for message in messages
+        if message["role"] == "tool"
+    ]
     if order is None or "orders.find" not in tools:
         return "Which order is it about? Please tell me its number."
     number = int(order[1])

@@ -121,8 +121,12 @@ TOOLS = [
 del TOOLS[8]["mutates_state"]
 
 
-def tasks() -> list[tuple[str, Any, Json, list[Json]]]:
-    """Return id, instructions, records and actions of every task."""
+Task = tuple[str, Any, Json, list[Json]]
+"""Id, instructions, records and actions."""
+
+
+def simple_tasks() -> list[Task]:
+    """Read, write one value, do nothing at all."""
     return [
         # only reads
         (
@@ -148,6 +152,12 @@ def tasks() -> list[tuple[str, Any, Json, list[Json]]]:
         ),
         # nothing to do at all
         ("just-thanks", "Thank you, my parcel came!", parcel("P-1003", "delivered", "Oak 1"), []),
+    ]
+
+
+def repeated_tasks() -> list[Task]:
+    """Do something that would show if it were repeated."""
+    return [
         # money: an amount and a list that show every repetition
         (
             "pay-the-rest",
@@ -166,6 +176,12 @@ def tasks() -> list[tuple[str, Any, Json, list[Json]]]:
             parcel("P-1005", "at depot", "Oak 2"),
             [note("P-1005", "ring twice"), note("P-1005", "ring twice")],
         ),
+    ]
+
+
+def changing_tasks() -> list[Task]:
+    """Go round an error, and read what a write changed."""
+    return [
         # an error that changes nothing, and the way round it
         (
             "locker-taken",
@@ -205,6 +221,12 @@ def tasks() -> list[tuple[str, Any, Json, list[Json]]]:
                 look("P-1007", {"address": "Oak 5"}),
             ],
         ),
+    ]
+
+
+def odd_tasks() -> list[Task]:
+    """Remove, change nothing, write in any script."""
+    return [
         # a write that removes something
         (
             "no-pickup",
@@ -242,6 +264,12 @@ def tasks() -> list[tuple[str, Any, Json, list[Json]]]:
             parcel("P-1010", "at depot", "Straße 8 ½"),
             [note("P-1010", "vorsichtig: 壊れ物 \u0001 📦")],
         ),
+    ]
+
+
+def long_tasks() -> list[Task]:
+    """Do several things in a row, or hand over."""
+    return [
         # several writes in a row whose order shows
         (
             "split-the-bill",
@@ -265,6 +293,17 @@ def tasks() -> list[tuple[str, Any, Json, list[Json]]]:
                 call("hand_over", {"summary": "P-1012 is lost"}, "A person takes over."),
             ],
         ),
+    ]
+
+
+def tasks() -> list[Task]:
+    """Return every task, in the order in which they are played."""
+    return [
+        *simple_tasks(),
+        *repeated_tasks(),
+        *changing_tasks(),
+        *odd_tasks(),
+        *long_tasks(),
     ]
 
 

@@ -24,7 +24,11 @@ class ToolCallJson(TypedDict):
 
 
 class Message(TypedDict):
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    `untrusted` says of a content that a stranger may have written it: it is marked so, and the
+    word taken off, before a model is asked.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
@@ -32,6 +36,7 @@ class Message(TypedDict):
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
     is_error: NotRequired[bool]
+    untrusted: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from gateway import routes
 from gateway.errors import InvalidEndpoint
 from gateway.models import ModelEndpoint, Provider
 from policy import secrets, tenancy, urls
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.errors import NoTenantScope
-from policy.models import AuditEvent
 
 LONGEST_NAME: Final = 100
 
@@ -51,11 +51,11 @@ def add_endpoint(
         endpoint, _ = ModelEndpoint.objects.update_or_create(
             name=name, defaults=values, create_defaults={**values, "id": uuid7()}
         )
-        AuditEvent.objects.create(
-            actor=by.name,
-            action="model_endpoint.save",
-            subject=f"model_endpoint/{endpoint.id}",
-            detail={
+        record(
+            by,
+            "model_endpoint.save",
+            f"model_endpoint/{endpoint.id}",
+            {
                 "name": name,
                 "provider": provider,
                 "base_url": endpoint.base_url,

@@ -14,9 +14,9 @@ from gateway.core.pricing import Price
 from gateway.errors import InvalidModel, PriceUnknown
 from gateway.models import Model, ModelEndpoint, Provider
 from policy import tenancy
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.errors import NoTenantScope
-from policy.models import AuditEvent
 
 LONGEST_NAME: Final = 100
 LONGEST_MODEL_ID: Final = 200
@@ -64,11 +64,11 @@ def add_model(  # noqa: PLR0913 - a row's fields, all named
         model, _ = Model.objects.update_or_create(
             name=name, defaults=values, create_defaults={**values, "id": uuid7()}
         )
-        AuditEvent.objects.create(
-            actor=by.name,
-            action="model.save",
-            subject=f"model/{model.id}",
-            detail={"name": name, "endpoint": endpoint, "model": model_id, "price": price.version},
+        record(
+            by,
+            "model.save",
+            f"model/{model.id}",
+            {"name": name, "endpoint": endpoint, "model": model_id, "price": price.version},
         )
     routes.forget(tenant_id)
     return model.id

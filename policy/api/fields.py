@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from policy.api.views import StrictSerializer, money
 from policy.core.money import Unit
-from policy.models import ApprovalKind, ApprovalState, BudgetScope
+from policy.models import ApprovalKind, ApprovalState, BudgetScope, DecisionAction
 from policy.queries import UnitBalance
 
 
@@ -114,20 +114,134 @@ class ApprovalSerializer(serializers.Serializer[Any]):
     decided_by = serializers.CharField()
     decision_reason = serializers.CharField()
     result = serializers.JSONField(allow_null=True)
+    risk = serializers.CharField(help_text="Of the tool, when it was asked")
+    proposed = serializers.JSONField(
+        allow_null=True, help_text="What the agent asked for, where a person edited the call"
+    )
+    terms = serializers.JSONField(help_text="Of the rule, when it was asked")
+    triggers = serializers.JSONField(help_text="What held a call that a rule allows")
+    groups = serializers.ListField(child=serializers.CharField(), help_text="Who may decide now")
+    owners = serializers.ListField(child=serializers.CharField(), help_text="Who may decide now")
+    needed = serializers.IntegerField(source="asked.needed", help_text="How many must approve")
+    claimed_by = serializers.CharField(source="claimed_name")
+    claimed_until = serializers.DateTimeField(allow_null=True)
+    deferred_until = serializers.DateTimeField(allow_null=True)
+    escalated_at = serializers.DateTimeField(allow_null=True)
+    delegate_run_id = serializers.UUIDField(
+        allow_null=True, help_text="The run of the agent that was asked instead"
+    )
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """One thing that somebody did to an approval; never changed."""
+
+    id = serializers.UUIDField()
+    action = serializers.ChoiceField(DecisionAction.values)
+    at = serializers.DateTimeField()
+    name = serializers.CharField()
+    reason = serializers.CharField()
+    digest = serializers.CharField()
+    version = serializers.IntegerField()
+    is_final = serializers.BooleanField()
+    detail = serializers.JSONField()
+
+
+class PastSerializer(serializers.Serializer[Any]):
+    """A call that was decided before."""
+
+    id = serializers.UUIDField()
+    state = serializers.CharField()
+    arguments = serializers.JSONField()
+    decided_by = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+    decision_reason = serializers.CharField()
+
+
+class SimilarSerializer(serializers.Serializer[Any]):
+    """Decided calls of the same tool by the same agent."""
+
+    approved = serializers.IntegerField()
+    edited = serializers.IntegerField(help_text="Approved, after a person edited the call")
+    rejected = serializers.IntegerField()
+    answered = serializers.IntegerField()
+    expired = serializers.IntegerField()
+    medians = serializers.JSONField(help_text="Of each argument that is a number, where approved")
+    last = PastSerializer(many=True)
+    is_first = serializers.BooleanField(help_text="This agent never made a call of this tool")
+
+
+class CommentRequest(StrictSerializer):
+    """What somebody says beside a question."""
+
+    text = serializers.CharField(max_length=2000)
+
+
+class ClaimRequest(StrictSerializer):
+    """For how long to keep a question for oneself."""
+
+    seconds = serializers.IntegerField(
+        required=False, default=900, min_value=1, max_value=28800, help_text="default 15 minutes"
+    )
+
+
+class EmptyRequest(StrictSerializer):
+    """Nothing to say."""
+
+
+class OriginSerializer(serializers.Serializer[Any]):
+    """Where one leaf of the arguments comes from."""
+
+    pointer = serializers.CharField(help_text="JSON pointer into the arguments; # is a name")
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="What the source is: user, operator, tool and so on"
+    )
+    trusted = serializers.BooleanField()
+    tainted = serializers.BooleanField()
+    name = serializers.CharField(help_text="Of the tool or the source")
+    place = serializers.CharField(help_text="Effect key of the step that gave it, or empty")
+    run = serializers.CharField(allow_null=True)
+    super_step = serializers.IntegerField(allow_null=True)
+
+
+class ApprovalDetailSerializer(ApprovalSerializer):
+    """A question to people, what they did to it, and where its arguments come from."""
+
+    approved_by = serializers.ListField(
+        child=serializers.CharField(), help_text="Who approved the call as it stands"
+    )
+    why_not = serializers.CharField(help_text="Why the caller may not decide; empty: may")
+    decisions = DecisionSerializer(many=True)
+    origins = OriginSerializer(many=True)
 
 
 class DecideRequest(StrictSerializer):
     """A decision on exactly the call that the digest names."""
 
-    decision = serializers.ChoiceField(["approve", "reject", "happened", "not_happened"])
+    decision = serializers.ChoiceField(
+        [
+            *("approve", "edit", "reject", "respond", "escalate", "defer"),
+            *("happened", "not_happened"),
+        ]
+    )
     digest = serializers.RegexField(r"^[0-9a-f]{64}$")
     reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
     result = serializers.JSONField(
         required=False,
         default=None,
         allow_null=True,
-        help_text="What the call gave, with the decision happened",
+        help_text="With respond: the answer. With happened: what the call gave",
     )
+    arguments = serializers.DictField(required=False, help_text="With edit: all of them, as edited")
+    groups = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, max_length=20
+    )
+    owners = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        required=False,
+        max_length=20,
+        help_text="With escalate: to whom; owners are names of principals",
+    )
+    until = serializers.DateTimeField(required=False, help_text="With defer")
 
 
 class LimitsSerializer(StrictSerializer):

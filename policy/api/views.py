@@ -18,12 +18,15 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from policy import tenancy
+from policy.api import throttle
 from policy.api.authentication import Caller
 from policy.api.errors import InvalidCursor, InvalidFields, MatchFailed, MatchMissing
+from policy.core.limits import Taken
+from policy.errors import RequestsLimited
 from policy.queries import Page, Position
 
 PROBLEM: Final = "application/problem+json"
-BOTH: Final = ("400", "401", "403", "404", "503")
+BOTH: Final = ("400", "401", "403", "404", "429", "503")
 WRITING: Final = ("409", "413", "415", "422")
 
 
@@ -72,7 +75,9 @@ class ProblemSchema(TaggedSchema):
 
 
 class ApiView(APIView):
-    """A view that acts for one caller in one tenant."""
+    """A view that acts for one caller in one tenant, who sends not too many requests."""
+
+    room: Taken | None = None
 
     schema = ProblemSchema()
 
@@ -80,6 +85,26 @@ class ApiView(APIView):
     def caller(self) -> Caller:
         """Give who calls."""
         return cast("Caller", self.request.user)  # ApiKeyAuthentication makes nothing else
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let the request in, if its key has not sent too many.
+
+        Raises:
+            RequestsLimited: it has; nothing was done.
+        """
+        super().initial(request, *args, **kwargs)
+        try:
+            self.room = throttle.take(self.caller)
+        except RequestsLimited as error:
+            self.room = Taken(0, error.retry_after)
+            raise
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Say in every answer how much room is left (draft-ietf-httpapi-ratelimit-headers-10)."""
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in throttle.headers(self.room).items():
+            answer[name] = value
+        return answer
 
     def scope(self) -> AbstractContextManager[None]:
         """Open a transaction that sees the caller's tenant only."""

@@ -68,7 +68,7 @@ def storable(value: Json, *, depth: int = DEEPEST) -> Json:
         return value
     if isinstance(value, int | float):
         return _number(value)
-    if depth and isinstance(value, Mapping):
+    if depth and (type(value) is dict or isinstance(value, Mapping)):  # the first is quicker
         return {storable(str(k)): storable(v, depth=depth - 1) for k, v in value.items()}
     if depth and isinstance(value, list | tuple):
         return [storable(item, depth=depth - 1) for item in value]
@@ -113,6 +113,8 @@ def digest(*parts: Json) -> str:
 
 def copied(value: Json) -> Json:
     """Copy a JSON value, so that whoever changes the copy leaves the original alone."""
+    if isinstance(value, str | int | float | None):
+        return value
     if isinstance(value, Mapping):
         return {key: copied(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

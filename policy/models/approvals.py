@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
+from django.db.models.functions import Now
 
 from policy.models.base import TenantRow
 
@@ -13,6 +16,7 @@ class ApprovalState(models.TextChoices):
     OPEN = "open"
     APPROVED = "approved"
     REJECTED = "rejected"
+    RESPONDED = "responded"
     HAPPENED = "happened"
     NOT_HAPPENED = "not_happened"
     EXPIRED = "expired"
@@ -24,6 +28,7 @@ class ApprovalKind(models.TextChoices):
 
     TOOL_CALL = "tool_call"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    GUARD = "guard"
 
 
 class Approval(TenantRow):
@@ -51,6 +56,27 @@ class Approval(TenantRow):
     decided_by = models.CharField(max_length=200, blank=True)
     decision_reason = models.TextField(blank=True)
     result = models.JSONField(null=True)
+    # Who is asked, and what if nobody answers: copied from the rule's terms when it was asked.
+    risk = models.CharField(max_length=20, blank=True, db_default="")
+    started_by = models.CharField(max_length=200, blank=True, db_default="")
+    terms = models.JSONField(default=dict, db_default={})
+    groups = ArrayField(models.CharField(max_length=100), default=list, db_default=[])
+    owners = ArrayField(models.CharField(max_length=200), default=list, db_default=[])
+    rung = models.PositiveSmallIntegerField(db_default=0)
+    next_at = models.DateTimeField(null=True)
+    escalated_at = models.DateTimeField(null=True)
+    extended = models.BooleanField(db_default=False)
+    # Why it was held, and what was measured of the call.
+    triggers = models.JSONField(default=list, db_default=[])
+    signals = models.JSONField(default=dict, db_default={})
+    # What people did to it that is no decision.
+    claimed_by = models.CharField(max_length=200, blank=True, db_default="")
+    claimed_name = models.CharField(max_length=200, blank=True, db_default="")
+    claimed_until = models.DateTimeField(null=True)
+    deferred_until = models.DateTimeField(null=True)
+    edited_by = models.CharField(max_length=200, blank=True, db_default="")
+    proposed = models.JSONField(null=True)
+    delegate_run_id = models.UUIDField(null=True)
 
     class Meta(TenantRow.Meta):
         constraints = [
@@ -75,7 +101,63 @@ class Approval(TenantRow):
             models.Index(
                 fields=["expires_at"], name="approval_due", condition=models.Q(state="open")
             ),
+            models.Index(
+                fields=["next_at"], name="approval_next", condition=models.Q(state="open")
+            ),
+            models.Index(
+                fields=["delegate_run_id"],
+                name="approval_delegated",
+                condition=models.Q(state="open", delegate_run_id__isnull=False),
+            ),
+            models.Index(fields=["tenant", "tool", "agent", "decided_at"], name="approval_past"),
         ]
 
     def __str__(self) -> str:
         return f"{self.tool} for {self.agent}"
+
+
+class DecisionAction(models.TextChoices):
+    """What somebody did to an approval. Those that end it are final."""
+
+    APPROVE = "approve"
+    EDIT = "edit"
+    REJECT = "reject"
+    RESPOND = "respond"
+    ESCALATE = "escalate"
+    DEFER = "defer"
+    COMMENT = "comment"
+    CLAIM = "claim"
+    RELEASE = "release"
+    HAPPENED = "happened"
+    NOT_HAPPENED = "not_happened"
+    EXPIRE = "expire"
+    WITHDRAW = "withdraw"
+
+
+class ApprovalDecision(TenantRow):
+    """One thing that somebody did to an approval. Append-only; one of them at most is final."""
+
+    id = models.UUIDField(primary_key=True, db_default=RandomUUID())
+    approval = models.ForeignKey(Approval, on_delete=models.PROTECT, related_name="decisions")
+    action = models.CharField(max_length=20, choices=DecisionAction.choices)
+    at = models.DateTimeField(db_default=Now())
+    by = models.CharField(max_length=200)
+    name = models.CharField(max_length=200)
+    reason = models.TextField(blank=True, db_default="")
+    digest = models.CharField(max_length=64)
+    version = models.PositiveIntegerField()
+    is_final = models.BooleanField(db_default=False)
+    detail = models.JSONField(default=dict, db_default={})
+
+    class Meta(TenantRow.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["approval"],
+                condition=models.Q(is_final=True),
+                name="one_final_decision_per_approval",
+            ),
+        ]
+        indexes = [models.Index(fields=["approval", "at"], name="decisions_of_approval")]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.name}"

@@ -6,7 +6,11 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from policy.core.approvals import RISKS
 from policy.models.base import TenantRow
+
+LONGEST_RETENTION = 36_500
+"""Days, about a century: longer means for ever, which is NULL."""
 
 
 class Tenant(models.Model):
@@ -24,7 +28,21 @@ class Tenant(models.Model):
         related_name="+",
         help_text="The policy in force. Without one everything is denied.",
     )
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days that an ended run keeps its history; empty: for ever.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="tenant_retention_is_days",
+                condition=models.Q(retention_days__isnull=True)
+                | models.Q(retention_days__range=(1, LONGEST_RETENTION)),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -49,6 +67,26 @@ class Principal(TenantRow):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     roles = ArrayField(models.CharField(max_length=20, choices=Role.choices), default=list)
+    scopes = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        blank=True,
+        help_text="What data its runs may touch, in words that rules ask for, like crm:read.",
+    )
+    groups = ArrayField(
+        models.CharField(max_length=100),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Reviewer groups, as rules of a policy name them.",
+    )
+    decides_up_to = models.CharField(
+        max_length=20,
+        choices=[(risk, risk) for risk in RISKS],
+        default="critical",
+        db_default="critical",
+        help_text="The highest risk of a call that this reviewer may decide.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta(TenantRow.Meta):

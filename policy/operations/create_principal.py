@@ -18,18 +18,24 @@ class UnknownRole(PolicyError):  # noqa: N818
 
 
 def create_principal(
-    name: str, roles: Sequence[str], *, user_id: int | None = None, by: Actor = SYSTEM
+    name: str,
+    roles: Sequence[str],
+    *,
+    scopes: Sequence[str] = (),
+    user_id: int | None = None,
+    by: Actor = SYSTEM,
 ) -> UUID:
     """Create a principal in the scope's tenant; with `user_id`, for a person who signs in.
 
-    A person has one principal per tenant: asked again, the roles are replaced.
+    `scopes` are the words that policy rules ask of whoever started a run. A person has one
+    principal per tenant: asked again, the roles and scopes are replaced.
 
     Raises:
         UnknownRole: one of the roles is none.
     """
     if unknown := sorted(set(roles) - set(Role.values)):
         raise UnknownRole(f"{', '.join(unknown)}: roles are {', '.join(Role.values)}")
-    fields = {"name": name, "roles": sorted(set(roles))}
+    fields = {"name": name, "roles": sorted(set(roles)), "scopes": sorted(set(scopes))}
     if user_id is None:
         principal = Principal.objects.create(id=uuid7(), **fields)
     else:

@@ -18,11 +18,14 @@ from runs.agents.children import (
     Quorum,
     SpawnRefused,
 )
-from runs.agents.context import Context, ModelFailed, SyncContext, ToolFailed
+from runs.agents.context import Context, ModelFailed, SignalTimeout, SyncContext, ToolFailed
 from runs.agents.program import Program
 from runs.agents.registry import agent, code_agents, graph_agent
+from runs.agents.typed import InvalidOutput, ask_for
 from runs.core.channels import Channel, Reducer
 from runs.core.graph import Node, Send, Step, graph
+from runs.core.guards import LoopGuard
+from runs.core.migrate import Migration
 from runs.core.retry import RetryPolicy
 
 __all__ = [
@@ -32,7 +35,10 @@ __all__ = [
     "Children",
     "ChildrenFailed",
     "Context",
+    "InvalidOutput",
     "Join",
+    "LoopGuard",
+    "Migration",
     "ModelFailed",
     "Node",
     "Program",
@@ -40,11 +46,13 @@ __all__ = [
     "Reducer",
     "RetryPolicy",
     "Send",
+    "SignalTimeout",
     "SpawnRefused",
     "Step",
     "SyncContext",
     "ToolFailed",
     "agent",
+    "ask_for",
     "code_agents",
     "graph",
     "graph_agent",

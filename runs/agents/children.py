@@ -151,7 +151,10 @@ def judged(children: Children, policy: Policy, recorded: Json) -> list[ChildResu
     rows: Any = recorded
     found = {row["run"]: row for row in rows}
     if missing := [run_id for run_id in children.run_ids if run_id not in found]:
-        raise InvalidJoin(f"this run has no child {missing[0]}")
+        raise InvalidJoin(
+            f"this run has no child {missing[0]}: only the run that spawned children joins them,"
+            " not a fork of it"
+        )
     results = [_result(found[run_id]) for run_id in children.run_ids]
     needed = 0 if policy is Join.PARTIAL else wants(policy, len(children))[0]
     if sum(r.succeeded for r in results) < needed:

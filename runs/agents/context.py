@@ -79,8 +79,11 @@ class SignalTimeout(RunsError):  # noqa: N818
 class Door(Protocol):
     """Where effects are asked for; the engine's side of a context."""
 
-    async def tool(self, name: str, arguments: JsonObject) -> Outcome:
-        """Call a tool, or find the recorded outcome of this very call."""
+    async def tool(self, name: str, arguments: JsonObject, compensates: str = "") -> Outcome:
+        """Call a tool, or find the recorded outcome of this very call.
+
+        `compensates` is the key of the effect that the call undoes: no other call may.
+        """
         ...
 
     async def model(self, request: ModelRequest) -> Outcome:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
+from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
 from policy.core.money import Limits
 from runs.core.graph import Graph
+from runs.core.migrate import Migration, State
+
+Mapped = Callable[[dict[str, Any]], State]
 
 
 def _anything(value: Json) -> Json:
@@ -22,20 +27,32 @@ class Program:
 
     `accept` checks a run's input and gives it in the form that is stored; it raises
     `InvalidInput`. `tools` and `agents` are patterns of the names of what it was granted.
-    `budget` and `deadline` are a run's where its starter gives none.
+    `prompt` is what its operator tells the model, a trusted source of values.
+    `autonomy` is the most that it may do by itself, whatever policy allows.
+    `migrates` says, by version, how runs of older versions go on under this one: a `Migration`,
+    or only its function from state to state. `budget` and `deadline` are a run's where its
+    starter gives none.
     """
 
     name: str
     version: str
     graph: Graph
     model: str = ""
+    prompt: str = ""
     tools: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
+    autonomy: Autonomy = Autonomy.ACT
     budget: Limits = field(default_factory=Limits)
     deadline: timedelta | None = None
     input_schema: JsonObject = field(default_factory=dict)
     accept: Callable[[Json], Json] = _anything
     description: str = ""
+    migrates: Mapping[str, Migration | Mapped] = field(default_factory=dict)
+
+    def migration_from(self, version: str) -> Migration:
+        """Give what this version declares about runs of another; `*` stands for any other."""
+        declared = self.migrates.get(version, self.migrates.get("*", Migration()))
+        return declared if isinstance(declared, Migration) else Migration(state=declared)
 
     def grants(self, tool: str) -> bool:
         """Say whether the agent was given this tool."""
@@ -51,6 +68,7 @@ class Program:
             "model": self.model,
             "tools": list(self.tools),
             "agents": list(self.agents),
+            "autonomy": self.autonomy.value,
             "max_super_steps": self.graph.max_super_steps,
             "graph": self.graph.shape(),
             "graph_digest": self.graph.digest(),

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, cast
 
 from gateway.core.messages import Message, ModelRequest, ToolCallJson
+from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject, canonical
 from policy.core.outcomes import Done, ErrorClass, Failed
+from policy.provenance.delimit import delimited
 from runs.agents.context import Context, ModelFailed
 from runs.agents.program import Program
 from runs.core.channels import Channel, Reducer
 from runs.core.graph import INPUT, OUTPUT, Node, Send, Step, graph
+from runs.core.guards import LoopGuard
+from runs.core.migrate import Migration
 from runs.errors import InvalidInput, RunsError
 
 MESSAGES: Final = "messages"
@@ -36,35 +40,52 @@ class ReactSettings:
     """What a react agent is made of.
 
     `max_repeats` turns that ask for the same calls and get the same results, one after
-    the other, stop the run.
+    the other, stop the run, or ask a person (`on_loop="ask"`), as `max_super_steps` does.
     """
 
     prompt: str = ""
     model: str
     tools: tuple[str, ...] = ()
+    autonomy: Autonomy = Autonomy.ACT
     max_super_steps: int = 60
     max_repeats: int = 5
+    on_loop: Literal["fail", "ask"] = "fail"
     max_tokens: int = 4096
 
 
 def settings_of(definition: JsonObject) -> ReactSettings:
-    """Read the settings from an agent version's definition."""
+    """Read the settings from an agent version's definition.
+
+    Raises:
+        InvalidInput: its autonomy is none of those known.
+    """
     return ReactSettings(
         prompt=definition.get("prompt", ""),
         model=definition["model"],
         tools=tuple(definition.get("tools", ())),
+        autonomy=_autonomy(definition.get("autonomy", Autonomy.ACT)),
         max_super_steps=definition.get("max_super_steps", 60),
         max_repeats=definition.get("max_repeats", 5),
+        on_loop=definition.get("on_loop", "fail"),
         max_tokens=definition.get("max_tokens", 4096),
     )
+
+
+def _autonomy(given: Any) -> Autonomy:
+    try:
+        return Autonomy(given)
+    except ValueError:
+        known = ", ".join(Autonomy)
+        raise InvalidInput([("/autonomy", f"it must be one of {known}")]) from None
 
 
 def react(name: str, version: str, settings: ReactSettings, **options: Any) -> Program:
     """Build the program of a react agent. Its input is a text, or an object with `message`."""
 
     async def think(ctx: Context) -> Step:
+        if settings.on_loop == "fail":
+            _guard(list(ctx.state[MESSAGES]), settings.max_repeats)
         messages = _conversation(ctx)
-        _guard(messages, settings.max_repeats)
         request = ModelRequest(
             model=settings.model,
             messages=tuple(messages),
@@ -90,11 +111,15 @@ def react(name: str, version: str, settings: ReactSettings, **options: Any) -> P
             start="think",
             channels={MESSAGES: Channel(reducer=Reducer.LOG)},
             max_super_steps=settings.max_super_steps,
+            guard=LoopGuard(max_repeats=settings.max_repeats, on_loop=settings.on_loop),
         ),
         model=settings.model,
+        prompt=settings.prompt,
         tools=settings.tools,
+        autonomy=settings.autonomy,
         accept=_accept,
         input_schema={"type": ["string", "object"]},
+        migrates={"*": Migration(same=frozenset({"act"}))},  # what it calls is in its state
         **options,
     )
 
@@ -116,7 +141,19 @@ def _said(given: Json) -> str:
 
 
 def _conversation(ctx: Context) -> list[Message]:
-    return [{"role": "user", "content": _said(ctx.state[INPUT])}, *ctx.state[MESSAGES]]
+    said: Message = {"role": "user", "content": _said(ctx.state[INPUT])}
+    return [said, *(_marked(ctx, message) for message in ctx.state[MESSAGES])]
+
+
+def _marked(ctx: Context, message: Message) -> Message:
+    """Mark what a tool gave as nobody's instruction; messages of older runs stay as they were."""
+    if not message.get("untrusted"):
+        return message
+    place = f"{ctx.run_id}/{message.get('tool_call_id', '')}"
+    marked = delimited(message["content"], source=message.get("name", "a tool"), place=place)
+    sent: Any = {key: value for key, value in message.items() if key != "untrusted"}
+    sent["content"] = marked
+    return cast("Message", sent)
 
 
 def _turn(ctx: Context, answer: Done) -> Step:
@@ -156,6 +193,7 @@ async def _result(ctx: Context, call: ToolCallJson) -> Message:
         message["content"] = "validation_error: the arguments are not a JSON object"
         message["is_error"] = True
         return message
+    message["untrusted"] = True
     outcome = await ctx.call(call["name"], arguments)
     if isinstance(outcome, Failed):
         message["content"] = f"{outcome.error_class}: {outcome.detail}"

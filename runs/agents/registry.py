@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
 from policy.core.money import Limits
-from runs.agents.program import Program
+from runs.agents.program import Mapped, Program
 from runs.core.graph import INPUT, OUTPUT, Graph, Node, graph
+from runs.core.guards import LoopGuard
+from runs.core.migrate import Migration
 from runs.core.retry import RetryPolicy
 from runs.errors import InvalidGraph, InvalidInput
+
+AutonomyName: TypeAlias = Literal[
+    "observe", "suggest", "act_with_approval", "act_within_limits", "act"
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,18 +58,23 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     model: str = "",
     tools: Iterable[str] = (),
     agents: Iterable[str] = (),
+    autonomy: Autonomy | AutonomyName = Autonomy.ACT,
     max_super_steps: int = 20,
+    guard: LoopGuard | None = None,
     budget: Limits | None = None,
     deadline: timedelta | None = None,
     retry: RetryPolicy | None = None,
     max_effects: int = 200,
     node_timeout: timedelta = timedelta(minutes=10),
+    migrates: Mapping[str, Migration | Mapped] | None = None,
 ) -> Callable[[F], F]:
     """Make an agent of a function `(ctx, request) -> report`, plain or async.
 
     The request's annotation is the input's schema: what does not fit it is refused when
-    a run is started. The function is one task; when it resumes after a crash or a wait,
-    it runs again from its top and finds its recorded effects.
+    a run is started. `autonomy` is the most it may do by itself, whatever policy allows. The
+    function is one task: resumed, it runs from its top and finds its recorded effects.
+
+    `migrates` says how runs of older versions go on under this one; its node is "main".
 
     Raises:
         InvalidGraph: the function does not take a context and a request.
@@ -71,16 +83,9 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     def declare(function: F) -> F:
         takes, gives = _types(function)
 
-        def main(ctx: Any) -> Any:
-            return function(ctx, takes.validate_python(ctx.state[INPUT]))
-
-        async def amain(ctx: Any) -> Any:
-            return await function(ctx, takes.validate_python(ctx.state[INPUT]))
-
-        runner = amain if inspect.iscoroutinefunction(function) else main
         node = Node(
             name="main",
-            run=_reporting(runner, gives),
+            run=_reporting(_taking(function, takes), gives),
             retry=retry or RetryPolicy(),
             max_effects=max_effects,
             timeout=node_timeout,
@@ -89,15 +94,17 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
             Program(
                 name=name,
                 version=version,
-                graph=graph(node, start="main", max_super_steps=max_super_steps),
+                graph=graph(node, start="main", max_super_steps=max_super_steps, guard=guard),
                 model=model,
                 tools=tuple(tools),
                 agents=tuple(agents),
+                autonomy=Autonomy(autonomy),
                 budget=budget or Limits(),
                 deadline=deadline,
                 input_schema=_schema(takes),
                 accept=_accepting(takes),
                 description=inspect.getdoc(function) or "",
+                migrates=migrates or {},
             )
         )
         return function
@@ -136,6 +143,16 @@ def _types(function: Callable[..., Any]) -> tuple[TypeAdapter[Any], TypeAdapter[
         raise InvalidGraph(f"{function.__name__} must take a context and a request")
     hints = typing.get_type_hints(function)
     return TypeAdapter(hints.get(parameters[1].name, Any)), TypeAdapter(hints.get("return", Any))
+
+
+def _taking(function: Callable[..., Any], takes: TypeAdapter[Any]) -> Callable[..., Any]:
+    def main(ctx: Any) -> Any:
+        return function(ctx, takes.validate_python(ctx.state[INPUT]))
+
+    async def amain(ctx: Any) -> Any:
+        return await function(ctx, takes.validate_python(ctx.state[INPUT]))
+
+    return amain if inspect.iscoroutinefunction(function) else main
 
 
 def _reporting(runner: Callable[..., Any], gives: TypeAdapter[Any]) -> Callable[..., Any]:

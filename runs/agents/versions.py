@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +13,14 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
-from policy.core.json import JsonObject
+from policy.core.json import JsonObject, digest
 from policy.errors import NoTenantScope
 from policy.models import Tenant
 from runs.agents import registry
+from runs.agents.compensation import compensation
 from runs.agents.program import Program
 from runs.agents.react import react, settings_of
-from runs.errors import UnknownAgent
+from runs.errors import InvalidInput, UnknownAgent
 from runs.models import Agent, AgentVersion
 from runs.models.agents import AgentKind
 
@@ -54,12 +56,36 @@ def _program(row: AgentVersion) -> Program:
     load_code()  # its tools and scripts are code's, also where it has none of its own
     if row.kind == AgentKind.REACT:
         return react(row.agent.name, row.version, settings_of(row.definition))
+    if row.kind == AgentKind.COMPENSATION:
+        return compensation(row.agent.name, row.version, row.definition)
     program = registry.code_agents().get((row.agent.name, row.version))
     if program is None:
         raise UnknownAgent(row.agent.name, row.version)
     if program.graph.digest() != row.definition["graph_digest"]:
         raise UnknownAgent(row.agent.name, f"{row.version} with the shape it had")
     return program
+
+
+def pinned(name: str, version: str) -> AgentVersion:
+    """Find a version that runs may be pinned to, whether or not this code can run it.
+
+    Raises:
+        UnknownAgent: the tenant has never had it.
+    """
+    rows = AgentVersion.objects.select_related("agent")
+    row = rows.filter(agent__name=name, version=version).first()
+    if row is None:
+        raise UnknownAgent(name, version)
+    return row
+
+
+def why_not(version_id: UUID) -> str:
+    """Say why this code cannot run a version; empty where it can."""
+    try:
+        program_of(version_id)
+    except (UnknownAgent, InvalidInput) as error:
+        return str(error)
+    return ""
 
 
 def resolve(name: str, version: str | None) -> tuple[AgentVersion, Program]:
@@ -71,6 +97,7 @@ def resolve(name: str, version: str | None) -> tuple[AgentVersion, Program]:
         UnknownAgent: neither the tenant nor the code has it.
     """
     rows = AgentVersion.objects.select_related("agent").filter(agent__name=name)
+    rows = rows.exclude(kind=AgentKind.COMPENSATION)
     if version is not None:
         rows = rows.filter(version=version)
     load_code()
@@ -107,6 +134,21 @@ def add_react_version(name: str, version: str, definition: JsonObject) -> UUID:
     )
     row.save(force_insert=True)
     return row.id
+
+
+def compensation_version(agent_id: UUID, tools: Sequence[str], autonomy: str) -> AgentVersion:
+    """Give the version of an agent that compensates with these tools, and is granted only them.
+
+    Nobody can start it by name.
+    """
+    definition: JsonObject = {"tools": list(tools), "autonomy": autonomy}
+    row, _ = AgentVersion.objects.get_or_create(
+        agent_id=agent_id,
+        version=f"compensation-{digest(definition)[:16]}",
+        tenant=_tenant(),
+        defaults={"id": uuid7(), "kind": AgentKind.COMPENSATION, "definition": definition},
+    )
+    return row
 
 
 def _tenant() -> Any:

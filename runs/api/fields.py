@@ -105,6 +105,9 @@ class RunQuery(PageQuery):
 
     state = serializers.CharField(required=False, help_text="One or more states, with commas")
     agent = serializers.CharField(required=False, max_length=200)
+    parent = serializers.UUIDField(  # type: ignore[assignment]  # fields leave the class
+        required=False, help_text="Only the children of this run"
+    )
 
     def validate_state(self, value: str) -> frozenset[str]:
         """Read the states.
@@ -174,6 +177,9 @@ class RunSerializer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     deadline = serializers.DateTimeField(allow_null=True)
+    parent_id = serializers.UUIDField(
+        allow_null=True, help_text="The run that started this one, where a run did"
+    )
 
 
 class WaitingOnSerializer(serializers.Serializer[Any]):
@@ -203,7 +209,11 @@ class RunDetailSerializer(RunSerializer):
     budgets = BudgetSerializer(many=True)
     cancel_requested_at = serializers.DateTimeField(allow_null=True)
     crashes = serializers.IntegerField()
+    history_removed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When its history was removed; see the tenant's retention"
+    )
     origin_run_id = serializers.UUIDField(allow_null=True)
+    compensates_id = serializers.UUIDField(allow_null=True)
     origin_super_step = serializers.IntegerField(allow_null=True)
 
     @extend_schema_field(ERROR)

@@ -1,4 +1,4 @@
-"""Approvals, budgets and agents over HTTP. Deciding and raising resume runs, hence here."""
+"""Budgets and agents over HTTP. Raising resumes runs, hence here."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from rest_framework.response import Response
 
 from policy import queries as policy_queries
 from policy.api.fields import (
-    ApprovalSerializer,
     BudgetDetailSerializer,
     BudgetSerializer,
-    DecideRequest,
     RaiseRequest,
 )
+from policy.api.headers import IDEMPOTENCY_KEY
 from policy.api.idempotency import Answer, answer_once
 from policy.api.views import (
     ApiView,
     body_of,
     etag_of,
-    matched_version,
     page_body,
     position_of,
     query_of,
@@ -31,73 +29,8 @@ from policy.core.money import Unit
 from policy.models import Role
 from runs import queries
 from runs.api import pages
-from runs.api.fields import AgentSerializer, ApprovalQuery, BudgetQuery
-from runs.operations.decide import Decide, decide_approval
+from runs.api.fields import AgentSerializer, BudgetQuery
 from runs.operations.raise_budget import raise_budget
-
-
-class ApprovalList(ApiView):
-    """The approvals of the tenant."""
-
-    @extend_schema(
-        operation_id="approvals_list",
-        summary="List approvals, newest first",
-        parameters=[ApprovalQuery],
-        responses=pages.page_of("Approval", ApprovalSerializer),
-    )
-    def get(self, request: Request) -> Response:
-        """List approvals, newest first."""
-        asked = query_of(request, ApprovalQuery)
-        with self.scope():
-            page = policy_queries.approvals(
-                state=asked.get("state", ""),
-                run_id=asked.get("run"),
-                position=position_of(asked.get("cursor")),
-                limit=asked["limit"],
-            )
-            return Response(page_body(page, ApprovalSerializer))
-
-
-class ApprovalDetail(ApiView):
-    """One approval."""
-
-    @extend_schema(
-        operation_id="approvals_get",
-        summary="Get an approval; its ETag goes into If-Match when deciding",
-        responses=ApprovalSerializer,
-    )
-    def get(self, request: Request, approval_id: UUID) -> Response:  # noqa: ARG002
-        """Get an approval; its ETag goes into If-Match when deciding."""
-        with self.scope():
-            found = queries.known_approval(approval_id)
-        return Response(ApprovalSerializer(found).data, headers={"ETag": etag_of(found.version)})
-
-
-class ApprovalDecide(ApiView):
-    """Deciding an approval."""
-
-    @extend_schema(
-        operation_id="approvals_decide",
-        summary="Decide an approval, once",
-        parameters=[pages.IDEMPOTENCY_KEY, pages.IF_MATCH],
-        request=DecideRequest,
-        responses={200: ApprovalSerializer},
-    )
-    def post(self, request: Request, approval_id: UUID) -> Response:
-        """Decide an approval, once."""
-        actor = self.caller.require(Role.REVIEWER, Role.ADMIN)
-        version = matched_version(request)
-        asked = body_of(request, DecideRequest)
-        now = timezone.now()
-
-        def act() -> Answer:
-            command = Decide(approval_id=approval_id, version=version, **asked)
-            decide_approval(command, by=actor, now=now)
-            found = queries.known_approval(approval_id)
-            headers = {"ETag": etag_of(found.version)}
-            return Answer(200, dict(ApprovalSerializer(found).data), headers)
-
-        return answer_once(request, "approvals.decide", act, now=now).response()
 
 
 class BudgetList(ApiView):
@@ -141,7 +74,7 @@ class BudgetRaising(ApiView):
     @extend_schema(
         operation_id="budgets_raise",
         summary="Raise a limit; runs that wait for it go on",
-        parameters=[pages.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         request=RaiseRequest,
         responses={200: BudgetDetailSerializer},
     )

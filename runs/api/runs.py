@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,8 +16,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policy.api.errors import InvalidFields
+from policy.api.headers import IDEMPOTENCY_KEY
 from policy.api.idempotency import Answer, answer_once
-from policy.api.views import ApiView, body_of, page_body, position_of, query_of
+from policy.api.views import ApiView, StrictSerializer, body_of, page_body, position_of, query_of
+from policy.core.actor import Actor
+from policy.core.json import JsonObject
 from policy.core.money import Limits
 from policy.models import Role
 from runs import queries
@@ -33,6 +38,9 @@ from runs.operations.cancel import cancel_run
 from runs.operations.resume import resume_run
 from runs.operations.send_signal import SendSignal, send_signal
 from runs.operations.start import StartRun, start_run
+
+Asked = dict[str, Any]
+Act = Callable[[Actor, Asked, datetime], JsonObject]
 
 METADATA: Final = "metadata."
 MOST_METADATA_FILTERS: Final = 5
@@ -57,6 +65,7 @@ class RunList(ApiView):
         wanted = queries.RunFilter(
             states=asked.get("state", frozenset()),
             agent=asked.get("agent", ""),
+            parent=asked.get("parent"),
             metadata=_metadata(request),
         )
         with self.scope():
@@ -68,7 +77,7 @@ class RunList(ApiView):
     @extend_schema(
         operation_id="runs_start",
         summary="Start a run",
-        parameters=[pages.IDEMPOTENCY_KEY, pages.PREFER],
+        parameters=[IDEMPOTENCY_KEY, pages.PREFER],
         request=StartRequest,
         responses={202: RunDetailSerializer, 200: RunDetailSerializer},
     )
@@ -138,73 +147,79 @@ class RunDetail(ApiView):
             return Response(_run_body(run_id))
 
 
-class RunCancel(ApiView):
+class RunAct(ApiView):
+    """Something done to a run: whoever may, once for each Idempotency-Key."""
+
+    def acted(
+        self, request: Request, route: str, fields: type[StrictSerializer], act: Act
+    ) -> Response:
+        """Do it in one transaction with its answer, 202, or give the answer that was given."""
+        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
+        may_be_empty = fields is ReasonRequest and not request.data
+        asked = {"reason": ""} if may_be_empty else body_of(request, fields)
+        now = timezone.now()
+        return answer_once(
+            request, route, lambda: Answer(202, act(actor, asked, now)), now=now
+        ).response()
+
+
+class RunCancel(RunAct):
     """Cancelling a run."""
 
     @extend_schema(
         operation_id="runs_cancel",
         summary="Cancel a run",
-        parameters=[pages.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         request=ReasonRequest,
         responses={202: RunDetailSerializer},
     )
     def post(self, request: Request, run_id: UUID) -> Response:
         """Cancel a run. A worker that is in the middle of a step stops at its next boundary."""
-        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
-        asked = body_of(request, ReasonRequest) if request.data else {"reason": ""}
-        now = timezone.now()
 
-        def act() -> Answer:
-            cancel_run(run_id, by=actor, reason=asked["reason"], now=now)
-            return Answer(202, _run_body(run_id))
+        def act(by: Actor, asked: Asked, now: datetime) -> JsonObject:
+            cancel_run(run_id, by=by, reason=asked["reason"], now=now)
+            return _run_body(run_id)
 
-        return answer_once(request, "runs.cancel", act, now=now).response()
+        return self.acted(request, "runs.cancel", ReasonRequest, act)
 
 
-class RunResume(ApiView):
+class RunResume(RunAct):
     """Letting a parked run go on."""
 
     @extend_schema(
         operation_id="runs_resume",
         summary="Let a parked run go on",
-        parameters=[pages.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         request=ReasonRequest,
         responses={202: RunDetailSerializer},
     )
     def post(self, request: Request, run_id: UUID) -> Response:
         """Let a run go on that was parked as poison or for its version, after it was mended."""
-        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
-        asked = body_of(request, ReasonRequest) if request.data else {"reason": ""}
-        now = timezone.now()
 
-        def act() -> Answer:
-            resume_run(run_id, by=actor, reason=asked["reason"], now=now)
-            return Answer(202, _run_body(run_id))
+        def act(by: Actor, asked: Asked, _now: datetime) -> JsonObject:
+            resume_run(run_id, by=by, reason=asked["reason"])
+            return _run_body(run_id)
 
-        return answer_once(request, "runs.resume", act, now=now).response()
+        return self.acted(request, "runs.resume", ReasonRequest, act)
 
 
-class RunSignals(ApiView):
+class RunSignals(RunAct):
     """Telling a run something by name."""
 
     @extend_schema(
         operation_id="runs_signal",
         summary="Send a signal to a run",
-        parameters=[pages.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         request=SignalRequest,
         responses={202: SignalSerializer},
     )
     def post(self, request: Request, run_id: UUID) -> Response:
         """Send a signal. It is kept until a task of the run waits for one of its name."""
-        actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
-        asked = body_of(request, SignalRequest)
-        now = timezone.now()
 
-        def act() -> Answer:
-            command = SendSignal(run_id=run_id, **asked)
-            return Answer(202, {"id": send_signal(command, by=actor, now=now)})
+        def act(by: Actor, asked: Asked, now: datetime) -> JsonObject:
+            return {"id": send_signal(SendSignal(run_id=run_id, **asked), by=by, now=now)}
 
-        return answer_once(request, "runs.signal", act, now=now).response()
+        return self.acted(request, "runs.signal", SignalRequest, act)
 
 
 def _run_body(run_id: UUID) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policy.api.fields import LimitsSerializer
+from policy.api.headers import IDEMPOTENCY_KEY
 from policy.api.idempotency import Answer, answer_once
 from policy.api.views import ApiView, StrictSerializer, body_of, query_of
 from policy.core.money import Limits
 from policy.models import Role
 from runs import queries
-from runs.api import pages
 from runs.api.fields import DeadlineField, RunDetailSerializer
+from runs.core.compensation import Compensation
 from runs.operations.fork import Fork, fork_run
 from runs.operations.rewind import Rewind, rewind_run
 
@@ -112,6 +113,7 @@ class StandingSerializer(serializers.Serializer[Any]):
     effect = serializers.CharField()
     super_step = serializers.IntegerField()
     stands = serializers.ChoiceField(["done", "unknown"])
+    compensation = serializers.ChoiceField([state.value for state in Compensation])
     request = serializers.JSONField()
 
 
@@ -184,7 +186,7 @@ class RunRewind(ApiView):
     @extend_schema(
         operation_id="runs_rewind",
         summary="Rewind a run to one of its checkpoints",
-        parameters=[pages.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         request=RewindRequest,
         responses={202: TravelledSerializer},
     )
@@ -201,7 +203,7 @@ class RunRewind(ApiView):
         )
 
         def act() -> Answer:
-            return Answer(202, _travelled(run_id, rewind_run(command, by=actor, now=now)))
+            return Answer(202, _travelled(run_id, rewind_run(command, by=actor)))
 
         return answer_once(request, "runs.rewind", act, now=now).response()
 
@@ -212,7 +214,7 @@ class RunFork(ApiView):
     @extend_schema(
         operation_id="runs_fork",
         summary="Start a run from a checkpoint of another",
-        parameters=[pages.IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY],
         request=ForkRequest,
         responses={202: TravelledSerializer},
     )

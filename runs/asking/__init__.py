@@ -4,8 +4,9 @@
 waits; `children` are runs of their own.
 """
 
+from runs.asking.asker import Asker
 from runs.asking.children import AskingJoin, AskingSpawn
-from runs.asking.effect import Asker, Asking
+from runs.asking.effect import Asking
 from runs.asking.model import AskingModel
 from runs.asking.signal import AskingSignal
 from runs.asking.timer import AskingTimer

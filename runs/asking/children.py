@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from policy.core.decide import EffectClass
-from policy.core.json import Json, canonical, digest, storable
+from policy.core.json import Json, JsonObject, canonical, digest, storable
 from policy.core.money import Limits, Unit
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.provenance import Label
 from policy.enforce import Approved
+from policy.provenance import Answer
 from runs.agents.program import Program
-from runs.asking.effect import Asker, Asking, outcome_to_json
+from runs.asking.asker import Asker
+from runs.asking.effect import Asking
+from runs.asking.outcomes import outcome_to_json
+from runs.asking.told import background_of, said
 from runs.core.effects import EffectKind, EffectState, Recorded
+from runs.core.graph import INPUT
 from runs.core.lifecycle import Reason
 from runs.core.plan import first_checkpoint
 from runs.core.results import Held
@@ -41,6 +47,7 @@ class AskingSpawn(Asking):
         budget: Limits | None,
     ) -> None:
         super().__init__(asker, ordinal)
+        self.heard = tuple(asker.answered)
         self.name, self.wanted = agent, version
         self.inputs, self.budget = list(inputs), budget
 
@@ -81,7 +88,7 @@ class AskingSpawn(Asking):
             return await self.refused(
                 Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error)[:2000])
             )
-        return await self._spawn(brood)
+        return await self._spawn(brood, await self._handed(brood))
 
     def _not_allowed(self) -> Failed | None:
         if not self.asker.program.grants_agent(self.name):
@@ -109,10 +116,21 @@ class AskingSpawn(Asking):
             children=[Newborn(id=mint(), budget_id=mint(), first=first) for first in firsts],
         )
 
-    async def _spawn(self, brood: Brood) -> Outcome:
+    async def _handed(self, brood: Brood) -> JsonObject:
+        """Say what each child's input is made of, so that none is trusted for being handed on."""
+        asker = self.asker
+        known = await asker.shell.loop.in_thread(
+            background_of, asker.shell, asker.claimed.lease, asker.program, self.heard
+        )
+        standing = [known.standing(child.first.channels.get(INPUT)) for child in brood.children]
+        return {"tainted": known.tainted, "trusted": standing}
+
+    async def _spawn(self, brood: Brood, handed: JsonObject) -> Outcome:
         value: Json = {"join": brood.join_id, "runs": [child.id for child in brood.children]}
         done = Done(value=value)
-        wish = self._put(EffectState.DONE, outcome=outcome_to_json(done))
+        wish = self._put(
+            EffectState.DONE, outcome=outcome_to_json(done), decision={"handed": handed}
+        )
         shell = self.asker.shell
         self.asker.begins()
         spawned = await shell.loop.in_thread(
@@ -145,6 +163,13 @@ class AskingJoin(Asking):
             "succeeded": self.wait.want_succeeded,
             "failed": self.wait.want_failed,
         }
+
+    def told(self, outcome: Outcome) -> None:
+        """Note what came of the children: it carries whatever they read."""
+        value = said(outcome_to_json(outcome))
+        self.asker.answered.append(
+            Answer(place=self.key, name=self.name, label=Label.CHILD, value=value)
+        )
 
     async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002 - a look needs no leave
         """Look how far they are."""

@@ -3,35 +3,36 @@
 in the ledger?  done, failed ─────────────▶ that outcome, again
                 held, unknown ────────────▶ what the person said, or wait on
                 claimed, never finished ──▶ its worker died: ask again under the same
-                                            key; a `once` tool goes to a person
+                                            key; a `once` tool goes to its reconcile
+                                            hook (`doubt`), and then to a person
                 retrying, or no row ──────▶ judge, write down, send
 """
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 from policy.core.decide import EffectClass
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
-from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.enforce import Approved
 from runs import faults
-from runs.agents.program import Program
-from runs.brake import Brake
+from runs.asking.asker import Asker
+from runs.asking.outcomes import outcome_from_json, outcome_to_json
+from runs.asking.passing import Passing
 from runs.core import retry
-from runs.core.effects import SETTLED, EffectKind, EffectState, Place, Recorded, effect_key
+from runs.core.effects import SETTLED, EffectKind, EffectState, Recorded, effect_key
 from runs.core.lifecycle import Reason
 from runs.core.results import Held
 from runs.core.retry import RetryPolicy
-from runs.errors import LeaseLost, RunsError
-from runs.ports import Claimed, Put, PutEffect, Question, Settled
-from runs.shell import Released, Shell, Stopped
+from runs.errors import RunsError
+from runs.ports import Put, PutEffect, Question, Settled
+
+T = TypeVar("T")
 
 SECONDS_TO_FIND_OUT: Final = 7 * 24 * 3600.0
 """How long a person has to say whether a call happened."""
@@ -48,97 +49,6 @@ class Nondeterminism(RunsError):  # noqa: N818
     error_class = ErrorClass.NONDETERMINISM
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """Who asks: a task of a run, under its lease, and what the ledger has of it."""
-
-    shell: Shell
-    claimed: Claimed
-    program: Program
-    task: str
-    retry: RetryPolicy
-    brake: Brake = field(default_factory=Brake)
-    settled: list[Settled] = field(default_factory=list)
-
-    def recorded(self, ordinal: int) -> Recorded | None:
-        """Find the ledger's row for the task's n-th question, if it was asked before."""
-        for row in self.claimed.ledger:
-            if row.place.task == self.task and row.place.ordinal == ordinal:
-                return row
-        return None
-
-    def place(self, ordinal: int) -> Place:
-        """Name the place of the task's n-th question."""
-        return Place(self.claimed.lease.super_step, self.task, ordinal)
-
-    async def take_signal(self, put: PutEffect) -> JsonObject | None:
-        """Write down that a signal is waited for, and take one if it is there; raises as `put`."""
-        answer, signal = await self.shell.loop.in_thread(
-            self.shell.store.take_signal, self.claimed.lease, put, self.unwritten()
-        )
-        self.heard(answer)
-        return signal
-
-    async def put(self, put: PutEffect) -> Put:
-        """Write an effect down, together with the outcomes that are not written yet.
-
-        Raises:
-            LeaseLost: somebody else holds the task; nothing was written.
-            Stopped: the run was cancelled or is past its deadline.
-            Released: an effect was to begin while this process shuts down.
-        """
-        if put.state is EffectState.CLAIMED:
-            self.begins()
-        faults.point("put_effect.before")
-        answer = await self.shell.loop.in_thread(
-            self.shell.store.put_effect, self.claimed.lease, put, self.unwritten()
-        )
-        faults.point("put_effect.after")
-        return self.heard(answer)
-
-    def begins(self) -> None:
-        """Raise Released where this process shuts down: no effect begins any more."""
-        if self.shell.draining.is_set():
-            raise Released
-
-    def unwritten(self) -> list[Settled]:
-        """Take the outcomes that are not written yet, for the statement that writes them."""
-        before, self.settled[:] = list(self.settled), []
-        return before
-
-    def heard(self, answer: Put) -> Put:
-        """Go on with what the store said, or raise as `put` does."""
-        if answer is Put.LEASE_LOST:
-            raise LeaseLost(self.claimed.lease.run_id, self.claimed.lease.token)
-        if answer is Put.CANCELLED:
-            raise Stopped(ErrorClass.CANCELLATION)
-        if answer is Put.DEADLINE:
-            raise Stopped(ErrorClass.TIMEOUT)
-        return answer
-
-    async def sent(self, call: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """Wait for the world's answer, unless the brake is pulled first.
-
-        Raises:
-            LeaseLost, Stopped, Released: the call was cut, and nobody knows what it did:
-                its row stays claimed, for whoever comes next to judge.
-        """
-        loop, sending = asyncio.get_running_loop(), asyncio.ensure_future(call)
-        with self.brake.on(lambda: loop.call_soon_threadsafe(sending.cancel)):
-            try:
-                return await sending
-            except asyncio.CancelledError:
-                if (error := self.brake.error(self.claimed.lease)) is not None:
-                    raise error from None
-                raise
-
-    def time_left(self) -> float:
-        """Give the seconds until the run's deadline; a day where it has none."""
-        if self.claimed.deadline is None:
-            return 86400.0
-        return (self.claimed.deadline - self.shell.clock()).total_seconds()
-
-
 class Asking(ABC):
     """One question at one place. Subclasses know how tools and models are asked."""
 
@@ -152,6 +62,11 @@ class Asking(ABC):
         self.place = asker.place(ordinal)
         self.key = effect_key(asker.claimed.lease.run_id, self.place)
         self.recorded = asker.recorded(ordinal)
+        self.passing = Passing(asker.shell)
+        self.attempts = 0 if self.recorded is None else self.recorded.attempt
+
+    def told(self, outcome: Outcome) -> None:  # noqa: B027
+        """Note what the task learns by the outcome; most questions teach nothing new."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -197,6 +112,8 @@ class Asking(ABC):
             return Held(reason=Reason.APPROVAL)
         if row.approval == "approved":
             return await self.judged(_approval(row))
+        if row.approval == "responded":
+            return self._settle(Done(value=row.answer))
         detail = f"rejected by {row.approval_by}: {row.approval_reason}"
         if row.approval != "rejected":
             detail = "nobody approved it in time" if row.approval == "expired" else row.approval
@@ -219,7 +136,7 @@ class Asking(ABC):
 
     async def _lost(self) -> Outcome | Held:
         was_once = self.recorded is not None and self.recorded.effect == EffectClass.ONCE
-        if was_once or self.effect is EffectClass.ONCE:
+        if was_once or self.must_find_out():
             return await self.in_doubt("its worker died while it ran")
         return await self.judged(None if self.recorded is None else _approval(self.recorded))
 
@@ -227,7 +144,11 @@ class Asking(ABC):
         """Say how often and how patiently a failed attempt is made again."""
         return self.asker.retry
 
-    async def in_doubt(self, why: str) -> Held:
+    def must_find_out(self) -> bool:
+        """Say whether it may not simply be asked again once it is in doubt."""
+        return self.effect is EffectClass.ONCE
+
+    async def in_doubt(self, why: str) -> Outcome | Held:
         """Ask a person whether it happened; it is never sent again without an answer."""
         question = Question(
             id=self.asker.shell.mint(),
@@ -237,9 +158,14 @@ class Asking(ABC):
             rule="",
             reason=f"Did this happen? {why}",
             seconds=SECONDS_TO_FIND_OUT,
+            **self.asked_about(),
         )
         await self.asker.put(self._put(EffectState.UNKNOWN, question=question, lost=why))
         return Held(reason=Reason.OUTCOME_UNKNOWN)
+
+    def asked_about(self) -> dict[str, Any]:
+        """Give what else a person is told of the call that they are asked about."""
+        return {}
 
     def call_digest(self) -> str:
         """Name the call that a person decides on: tool, version and exact arguments."""
@@ -271,11 +197,16 @@ class Asking(ABC):
         return failed
 
     async def claimed(self, reserve: Amounts, decision: JsonObject | None = None) -> Held | None:
-        """Write it down and set its money aside; Held where the money is not there."""
-        answer = await self.asker.put(
-            self._put(EffectState.CLAIMED, reserve=reserve, decision=decision or {})
-        )
+        """Write it down and set its money aside; Held where the money is not there.
+
+        What must not be sent twice keeps its lease for the whole time in which it may be sent.
+        """
+        keep = self.asker.shell.ttl if self.effect is EffectClass.ONCE else 0.0
+        more = {"reserve": reserve, "decision": decision or {}, "keep": keep}
+        answer = await self.asker.put(self._put(EffectState.CLAIMED, **more))
         if answer is Put.OK:
+            self.asker.claimed.tally.calls += reserve.tool_calls
+            self.attempts += 1
             faults.point("call.before")
             return None
         return Held(reason=Reason.BUDGET, until=self._soon() if answer is Put.RESERVED else None)
@@ -293,10 +224,11 @@ class Asking(ABC):
                 brake was pulled is recorded so, and may be asked again.
         """
         if (error := self.asker.brake.error(self.asker.claimed.lease)) is None:
-            return await self.came_back(await self.asker.sent(call))
+            self.passing.outcome = outcome = await self.asker.sent(call)
+            return await self.came_back(outcome)
         call.close()
         unsent = {"detail": f"it was not sent: {self.asker.brake.why}"}
-        self.asker.settled.append(
+        self.asker.settle(
             Settled(place=self.place, state=EffectState.RETRYING, attempt_failed=unsent)
         )
         raise error
@@ -306,36 +238,36 @@ class Asking(ABC):
         faults.point("call.after")
         if isinstance(outcome, Done):
             return self._settle(outcome)
-        if outcome.in_doubt and self.effect is EffectClass.ONCE:
+        if outcome.in_doubt and self.must_find_out():
             return await self.in_doubt(f"{outcome.error_class}: {outcome.detail}")
-        number = 1 + (0 if self.recorded is None else self.recorded.attempt)
-        attempt = retry.Attempt(
-            key=self.key,
-            number=number,
-            error_class=outcome.error_class,
-            retry_after=outcome.retry_after,
-        )
-        now = self.asker.shell.clock()
-        decision = retry.decide(
-            self.retry_policy(), attempt, now=now, deadline=self.asker.claimed.deadline
-        )
-        match decision:
+        match self.whether_again(outcome, self.retry_policy()):
             case retry.RetryAt(when=when):
-                return self._again(outcome, number, when)
+                return self._again(outcome, when)
             case retry.GiveUp():
                 return self._settle(outcome)
             case never:
                 assert_never(never)
 
-    def _again(self, failed: Failed, number: int, when: datetime) -> Held:
-        self.asker.settled.append(
+    def whether_again(self, failed: Failed, patience: RetryPolicy) -> retry.RetryDecision:
+        """Decide whether another attempt follows the last one, and when."""
+        attempt = retry.Attempt(
+            key=self.key,
+            number=self.attempts,
+            error_class=failed.error_class,
+            retry_after=failed.retry_after,
+        )
+        now, deadline = self.asker.shell.clock(), self.asker.claimed.deadline
+        return retry.decide(patience, attempt, now=now, deadline=deadline)
+
+    def _again(self, failed: Failed, when: datetime) -> Held:
+        self.asker.settle(
             Settled(
                 place=self.place,
                 state=EffectState.RETRYING,
                 error_class=failed.error_class,
                 usage=failed.usage,
                 attempt_failed={
-                    "attempt": number,
+                    "attempt": self.attempts,
                     "error_class": failed.error_class,
                     "detail": failed.detail[:500],
                     "next": when.isoformat(),
@@ -344,15 +276,16 @@ class Asking(ABC):
         )
         return Held(reason=Reason.TIMER, until=when)
 
-    def _settle(self, outcome: Outcome) -> Outcome:
+    def _settle(self, outcome: Outcome, found: JsonObject | None = None) -> Outcome:
         failed = isinstance(outcome, Failed)
-        self.asker.settled.append(
+        self.asker.settle(
             Settled(
                 place=self.place,
                 state=EffectState.FAILED if failed else EffectState.DONE,
                 outcome=outcome_to_json(outcome),
                 error_class=outcome.error_class if isinstance(outcome, Failed) else "",
                 usage=outcome.usage,
+                found=found,
             )
         )
         return outcome
@@ -362,26 +295,3 @@ def _approval(row: Recorded) -> Approved | None:
     if row.approval not in {"approved", "not_happened", "happened"}:
         return None
     return Approved(digest=row.approval_digest, policy_version=row.approval_policy)
-
-
-def outcome_to_json(outcome: Outcome) -> Json:
-    """Write an outcome down for the ledger."""
-    match outcome:
-        case Done(value=value):
-            return {"value": value}
-        case Failed(error_class=error_class, detail=detail, in_doubt=in_doubt):
-            return {"failed": error_class, "detail": detail, "in_doubt": in_doubt}
-        case never:
-            assert_never(never)
-
-
-def outcome_from_json(raw: Mapping[str, Any]) -> Outcome:
-    """Read an outcome back; its use was settled when it was written."""
-    if "failed" in raw:
-        return Failed(
-            error_class=ErrorClass(raw["failed"]),
-            detail=raw["detail"],
-            in_doubt=raw.get("in_doubt", False),
-            usage=Usage(),
-        )
-    return Done(value=raw["value"])

@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.core.messages import ModelRequest
+from gateway.core.route import Quote
 from gateway.errors import UnknownModel
 from policy.core.decide import EffectClass
+from policy.core.gate import Outgoing
 from policy.core.json import Json, canonical, digest
 from policy.core.outcomes import ErrorClass, Failed, Outcome
 from policy.enforce import Approved
-from runs.asking.effect import Asker, Asking
+from runs.asking.asker import Asker
+from runs.asking.effect import Asking
 from runs.core.effects import EffectKind
 from runs.core.results import Held
 from runs.core.retry import RetryPolicy
@@ -59,9 +62,30 @@ class AskingModel(Asking):
                 Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
             )
         self.version = quote.route.price.version
-        if (held := await self.claimed(quote.amounts)) is not None:
-            return held
         timeout = min(quote.route.timeout, self.asker.time_left())
-        return await self.send(
-            shell.world.complete(self.question, quote, credential, key=self.key, timeout=timeout)
+        if (held := await self.passing.knock(self._outgoing(quote, timeout))) is not None:
+            return held
+        async with self.passing:
+            if (held := await self.claimed(quote.amounts)) is not None:
+                return held
+            return await self.send(
+                shell.world.complete(
+                    self.question, quote, credential, key=self.key, timeout=timeout
+                )
+            )
+
+    def _outgoing(self, quote: Quote, timeout: float) -> Outgoing:
+        claimed, route = self.asker.claimed, quote.route
+        return Outgoing(
+            tenant_id=claimed.lease.tenant_id,
+            dependency=f"endpoint/{route.endpoint_id or route.name}",
+            facts={
+                "user": claimed.principal_id,
+                "agent": claimed.agent,
+                "model": self.name,
+                "provider": route.provider,
+                "environment": self.asker.shell.environment,
+            },
+            lasts=timeout,
+            tokens=quote.amounts.tokens,
         )

@@ -8,8 +8,13 @@ from typing import Any
 from policy.core.decide import EffectClass
 from policy.core.json import Json, digest
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.provenance import Label
 from policy.enforce import Approved
-from runs.asking.effect import Asker, Asking
+from policy.provenance import Answer
+from runs.asking.asker import Asker
+from runs.asking.effect import Asking
+from runs.asking.outcomes import outcome_to_json
+from runs.asking.told import said
 from runs.core.effects import EffectKind, EffectState, Recorded
 from runs.core.lifecycle import Reason
 from runs.core.results import Held
@@ -32,6 +37,13 @@ class AskingSignal(Asking):
     def request(self) -> Json:
         """Give what the ledger keeps of it."""
         return {"timeout": self.seconds}
+
+    def told(self, outcome: Outcome) -> None:
+        """Note what somebody outside told the run."""
+        value = said(outcome_to_json(outcome))
+        self.asker.answered.append(
+            Answer(place=self.key, name=self.name, label=Label.SIGNAL, value=value)
+        )
 
     async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002 - waiting needs no leave
         """Take the signal if it is there; else write down until when to wait for it."""

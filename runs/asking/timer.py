@@ -9,7 +9,8 @@ from policy.core.decide import EffectClass
 from policy.core.json import Json, digest
 from policy.core.outcomes import Done, Outcome
 from policy.enforce import Approved
-from runs.asking.effect import Asker, Asking
+from runs.asking.asker import Asker
+from runs.asking.effect import Asking
 from runs.core.effects import EffectKind, EffectState, Recorded
 from runs.core.lifecycle import Reason
 from runs.core.results import Held

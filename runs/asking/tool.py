@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
-from policy.core.decide import CallRequest, EffectClass, Principal, Verdict
+from policy.core.decide import CallRequest, EffectClass, Policy, Principal, Verdict
+from policy.core.gate import Outgoing
 from policy.core.json import Json, JsonObject, digest
 from policy.core.money import Amounts
-from policy.core.outcomes import ErrorClass, Failed, Outcome
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.provenance import Label, Provenance
+from policy.core.recorded import facts_of
+from policy.core.triggers import measured
 from policy.enforce import ApprovalNeeded, Approved, Permit, Refusal, enforce
-from runs.asking.effect import Asker, Asking
+from policy.provenance import Answer, Asked
+from runs.asking.asker import Asker, Compensated
+from runs.asking.doubt import Doubted
+from runs.asking.outcomes import outcome_to_json
+from runs.asking.told import background_of, said
 from runs.core.effects import EffectKind, EffectState
 from runs.core.lifecycle import Reason
 from runs.core.results import Held
-from runs.ports import Question
+from runs.ports import PutEffect, Question
 from tools.core.spec import ToolCall, ToolSpec
 from tools.errors import UnknownTool
+
+RESERVE: Final = Amounts(tool_calls=1)
+"""What a tool call may cost at its worst."""
 
 STOPPED_BEFORE_SENDING: Final = Failed(
     error_class=ErrorClass.TRANSIENT_DEPENDENCY,
@@ -26,20 +37,48 @@ STOPPED_BEFORE_SENDING: Final = Failed(
 permit is old: it leaves the call to whoever holds the task, which may be itself."""
 
 
-class AskingTool(Asking):
+class AskingTool(Doubted):
     """A tool call: nothing is sent without a permit."""
 
     kind = EffectKind.TOOL
     effect = EffectClass.ONCE
 
-    def __init__(self, asker: Asker, ordinal: int, name: str, arguments: JsonObject) -> None:
+    def __init__(
+        self, asker: Asker, ordinal: int, name: str, arguments: JsonObject, compensates: str = ""
+    ) -> None:
         super().__init__(asker, ordinal)
-        self.name, self.arguments = name, arguments
-        self.spec: ToolSpec | None = None
+        self.name, self.proposed, self.compensates = name, arguments, compensates
+        edited = self._edited()
+        self.arguments = arguments if edited is None else edited
+        self.heard = tuple(asker.answered)  # as of now: a sibling's answer cannot be known yet
+        self.was_sent = self.recorded is not None and self.recorded.attempt > 0
+
+    def told(self, outcome: Outcome) -> None:
+        """Note the tool's answer, and what a person agreed to."""
+        is_trusted = self.spec is not None and self.spec.trusted
+        is_answered = self.recorded is not None and self.recorded.approval == "responded"
+        label = Label.TRUSTED_TOOL if is_trusted else Label.TOOL
+        self.asker.answered.append(
+            Answer(
+                place=self.key,
+                name=self.name,
+                label=Label.PERSON if is_answered else label,
+                value=said(outcome_to_json(outcome)),
+                arguments=dict(self.arguments),
+                changes=self.effect is not EffectClass.READ,
+                succeeded=isinstance(outcome, Done),
+                was_sent=self.was_sent,
+                is_vouched=self.recorded is not None and self.recorded.approval == "approved",
+            )
+        )
+
+    def _edited(self) -> JsonObject | None:
+        """Give the arguments that a person put in the place of the agent's."""
+        return None if self.recorded is None else self.recorded.approval_arguments
 
     def digest(self) -> str:
         """Name the question, whatever version of the tool will answer it."""
-        return digest("tool", self.name, dict(self.arguments))
+        return digest("tool", self.name, dict(self.proposed))
 
     def call_digest(self) -> str:
         """Name the call: tool, version and exact arguments."""
@@ -72,34 +111,105 @@ class AskingTool(Asking):
             )
         claimed = self.asker.claimed
         policy = await self.asker.shell.loop.in_thread(self.asker.shell.world.policy, claimed)
-        verdict = enforce(policy, self._call(spec), now=self.asker.shell.clock(), approved=approved)
+        call = self._call(spec, await self._provenance(spec), await self._signals(spec, policy))
+        verdict = enforce(policy, call, now=self.asker.shell.clock(), approved=approved)
+        try:
+            return await self._by(verdict, spec, call)
+        except Compensated as error:
+            return await self.refused(
+                Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
+            )
+
+    async def _by(
+        self, verdict: Permit | Refusal | ApprovalNeeded, spec: ToolSpec, call: CallRequest
+    ) -> Outcome | Held:
         match verdict:
             case Refusal(verdict=why):
                 failed = Failed(error_class=ErrorClass.POLICY_DENIED, detail=why.reason)
-                return await self.refused(failed, _decision(why))
+                return await self.refused(failed, _decision(why, call))
             case ApprovalNeeded(verdict=why):
-                return await self._ask_a_person(why)
+                return await self._ask_a_person(why, call)
             case Permit() as permit:
-                return await self._send(spec, permit)
+                return await self._send(spec, permit, _decision(permit.verdict, call))
             case never:
                 assert_never(never)
 
-    def _call(self, spec: ToolSpec) -> CallRequest:
-        claimed = self.asker.claimed
+    def _put(self, state: EffectState, **more: Any) -> PutEffect:
+        return super()._put(state, compensates=self.compensates, **more)
+
+    def call_of(self, spec: ToolSpec) -> ToolCall:
+        """Give the call: exact arguments, key and time limit."""
+        return ToolCall(
+            spec=spec,
+            arguments=self.arguments,
+            key=self.key,
+            run_id=self.asker.claimed.lease.run_id,
+            tenant_id=self.asker.claimed.lease.tenant_id,
+            timeout=min(spec.timeout, self.asker.time_left()),
+        )
+
+    async def _provenance(self, spec: ToolSpec) -> Provenance:
+        """Say where the arguments come from, by what the run was told before this was asked."""
+        asker = self.asker
+        known = await asker.shell.loop.in_thread(
+            background_of, asker.shell, asker.claimed.lease, asker.program, self.heard
+        )
+        return known.judge(
+            Asked(
+                tool=spec.name,
+                description=spec.description,
+                schema=spec.input_schema,
+                targets=spec.targets,
+                arguments=self.arguments,
+            )
+        )
+
+    async def _signals(self, spec: ToolSpec, policy: Policy) -> JsonObject:
+        """Measure the call, where a rule of the policy declares triggers."""
+        if not any(rule.terms.hold_if for rule in policy.rules):
+            return {}
+        shell = self.asker.shell
+        known = await shell.loop.in_thread(shell.world.evidence, self.asker.claimed, spec.name)
+        return known.signals(measured(spec.measures, self.arguments), self.arguments)
+
+    def _call(self, spec: ToolSpec, provenance: Provenance, signals: JsonObject) -> CallRequest:
+        claimed, tally = self.asker.claimed, self.asker.claimed.tally
         return CallRequest(
             tool=spec.name,
             version=spec.version,
             arguments=self.arguments,
             effect=spec.effect,
             risk=spec.risk,
+            egress=spec.egress,
+            reversible=spec.reversible,
             agent=claimed.agent,
+            agent_version=self.asker.program.version,
+            autonomy=self.asker.program.autonomy,
             granted=self.asker.program.grants(spec.name),
+            tenant=claimed.tenant,
+            environment=self.asker.shell.environment,
+            at=self.asker.shell.clock(),
+            cost=RESERVE.cost,
+            spent=claimed.spent + tally.cost,
+            calls=claimed.calls + tally.calls,
+            provenance=provenance,
+            signals=signals,
             principal=Principal(
-                id=claimed.principal_id, name=claimed.started_by, roles=claimed.roles
+                id=claimed.principal_id,
+                name=claimed.started_by,
+                roles=claimed.roles,
+                scopes=claimed.scopes,
             ),
         )
 
-    async def _ask_a_person(self, why: Verdict) -> Held:
+    def asked_about(self) -> dict[str, Any]:
+        """Give the risk, and what the agent proposed where a person edited the call since."""
+        return {
+            "risk": "" if self.spec is None else self.spec.risk.value,
+            "proposed": None if self._edited() is None else dict(self.proposed),
+        }
+
+    async def _ask_a_person(self, why: Verdict, call: CallRequest) -> Held:
         question = Question(
             id=self.asker.shell.mint(),
             kind="tool_call",
@@ -108,35 +218,55 @@ class AskingTool(Asking):
             rule=why.rule,
             reason=why.reason,
             seconds=why.terms.expires_after.total_seconds(),
+            terms=why.terms,
+            triggers=[one.to_json() for one in why.triggers],
+            signals=call.signals,
+            **self.asked_about(),
         )
-        await self.asker.put(
-            self._put(EffectState.HELD, question=question, decision=_decision(why))
-        )
+        decision = _decision(why, call)
+        await self.asker.put(self._put(EffectState.HELD, question=question, decision=decision))
         return Held(reason=Reason.APPROVAL)
 
-    async def _send(self, spec: ToolSpec, permit: Permit) -> Outcome | Held:
-        shell, began = self.asker.shell, self.asker.shell.clock()
-        held = await self.claimed(Amounts(tool_calls=1), _decision(permit.verdict))
-        if held is not None:
+    async def _send(self, spec: ToolSpec, permit: Permit, decision: JsonObject) -> Outcome | Held:
+        if (held := await self.passing.knock(self._outgoing(spec))) is not None:
             return held
-        call = ToolCall(
-            spec=spec,
-            arguments=self.arguments,
-            key=self.key,
-            run_id=self.asker.claimed.lease.run_id,
-            tenant_id=self.asker.claimed.lease.tenant_id,
-            timeout=min(spec.timeout, self.asker.time_left()),
+        label = {"label": Label.TRUSTED_TOOL} if spec.trusted else {}
+        async with self.passing:
+            shell, began = self.asker.shell, self.asker.shell.clock()
+            if (held := await self.claimed(RESERVE, {**decision, **label})) is not None:
+                return held
+            self.was_sent = True
+            call, now = self.call_of(spec), shell.clock()
+            if now - began >= timedelta(seconds=shell.ttl):
+                return await self.came_back(STOPPED_BEFORE_SENDING)
+            return await self.send(shell.world.invoke(call, permit=permit, now=now))
+
+    def _outgoing(self, spec: ToolSpec) -> Outgoing:
+        claimed = self.asker.claimed
+        return Outgoing(
+            tenant_id=claimed.lease.tenant_id,
+            dependency=f"server/{spec.server_id}" if spec.server_id else f"tool/{spec.name}",
+            facts={
+                "user": claimed.principal_id,
+                "agent": claimed.agent,
+                "tool": spec.name,
+                "risk": spec.risk.value,
+                "environment": self.asker.shell.environment,
+            },
+            lasts=min(spec.timeout, self.asker.time_left()),
         )
-        now = shell.clock()
-        if now - began >= timedelta(seconds=shell.ttl):
-            return await self.came_back(STOPPED_BEFORE_SENDING)
-        return await self.send(shell.world.invoke(call, permit=permit, now=now))
 
 
-def _decision(verdict: Verdict) -> JsonObject:
+def _decision(verdict: Verdict, call: CallRequest) -> JsonObject:
+    """Give what the ledger keeps of a verdict, and the facts to judge the same call again."""
+    ceiling: dict[str, Json] = {"ceiling": verdict.ceiling} if verdict.ceiling else {}
+    if verdict.triggers:
+        ceiling["triggers"] = [one.to_json() for one in verdict.triggers]
     return {
         "decision": verdict.decision,
         "rule": verdict.rule,
         "reason": verdict.reason,
         "policy_version": verdict.policy_version,
+        **ceiling,
+        "facts": facts_of(call),
     }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal, cast
+from datetime import timedelta
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from policy import queries as policy_queries
 from policy.console.pages import StaffRequest, attempt, may, page, require, staff_page
+from policy.core.json import JsonObject
 from policy.errors import ApprovalNotOpen, InvalidDecision
 from policy.models import Role
 from policy.queries import ApprovalView
@@ -20,11 +22,12 @@ from runs import queries
 from runs.console import words
 from runs.console.tool_facts import ToolFacts, facts_of
 from runs.errors import RunsError, UnknownApproval, UnknownRun
-from runs.operations.decide import Decide, decide_approval
+from runs.operations import review
+from runs.operations.decide import Decide, Decision, decide_approval
 
 SHOWN: Final = 100
-DECISIONS: Final = ("approve", "reject", "happened", "not_happened")
-Decision = Literal["approve", "reject", "happened", "not_happened"]
+DECISIONS: Final = ("approve", "edit", "reject", "respond", "happened", "not_happened")
+LATER: Final = {"15": timedelta(minutes=15), "60": timedelta(hours=1), "1440": timedelta(days=1)}
 
 
 @staff_page
@@ -61,6 +64,7 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
     facts = facts_of([approval.tool])[approval.tool]
     now = timezone.now()
     arguments = approval.arguments if isinstance(approval.arguments, dict) else {}
+    origins = _by_argument(queries.origins_of(approval))
     try:
         run = queries.run(approval.run_id)
     except UnknownRun:
@@ -72,11 +76,25 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         **_row(approval, facts, now=now),
         run=run,
         run_status=words.status(run) if run else "",
-        arguments=list(arguments.items()),
+        arguments=[(name, value, origins.get(name, ())) for name, value in arguments.items()],
+        tainted_by=[one for found in origins.values() for one in found if one["tainted"]],
         whole_arguments=None if arguments else approval.arguments,
+        reviewed=queries.reviewed(approval_id, request.actor, now=now),
+        similar=queries.similar(approval),
         may_decide=may(request.actor, Role.REVIEWER),
         is_unknown=approval.kind == "outcome_unknown",
     )
+
+
+def _by_argument(found: Any) -> dict[str, list[Any]]:
+    """Sort the origins of leaves by the argument that they belong to, each with its words."""
+    sorted_out: dict[str, list[Any]] = {}
+    for one in found:
+        name = one["pointer"].split("/")[1] if "/" in one["pointer"] else ""
+        name = name.removesuffix("#").replace("~1", "/").replace("~0", "~")
+        told = one | {"words": words.ORIGIN.get(one["label"], one["label"])}
+        sorted_out.setdefault(name, []).append(told)
+    return sorted_out
 
 
 @staff_page
@@ -116,9 +134,59 @@ def _decide(request: StaffRequest, approval: ApprovalView) -> None:
         digest=form.get("digest", ""),
         version=_whole(form.get("version", "")),
         reason=form.get("reason", "").strip().replace("\x00", "")[:2000],
-        result=_result(form.get("result", "")) if decision == "happened" else None,
+        arguments=_arguments(form.get("arguments", "")) if decision == "edit" else None,
+        result=_result(form.get("result", "")) if decision in {"happened", "respond"} else None,
     )
     decide_approval(command, by=request.actor, now=timezone.now())
+
+
+def _arguments(text: str) -> JsonObject:
+    """Read edited arguments.
+
+    Raises:
+        InvalidDecision: it is no JSON object.
+    """
+    read = _result(text)
+    if not isinstance(read, dict):
+        raise InvalidDecision("the arguments are one JSON object, with all of them")
+    return read
+
+
+@staff_page
+def act(request: StaffRequest, approval_id: UUID) -> HttpResponse:
+    """Claim, release, put off, hand on or comment, by POST only."""
+    approval = _known(approval_id)
+    if request.method == "POST":
+        attempt(request, lambda: _act(request, approval), RunsError)
+    return redirect("console-approval", approval_id)
+
+
+def _act(request: StaffRequest, approval: ApprovalView) -> None:
+    """Do what the form says; raises as the operations do."""
+    require(request.actor, Role.REVIEWER)
+    form, by, now = request.POST, request.actor, timezone.now()
+    text = form.get("text", "").strip().replace("\x00", "")[:2000]
+    match form.get("act"):
+        case "claim":
+            review.claim(approval.id, by=by, now=now)
+        case "release":
+            review.release(approval.id, by=by, now=now)
+        case "comment":
+            review.comment(approval.id, text=text, by=by, now=now)
+        case "defer":
+            until = now + LATER.get(form.get("for", ""), LATER["15"])
+            review.defer(approval.id, until=until, by=by, now=now, reason=text)
+        case "escalate":
+            names = [name.strip() for name in form.get("to", "").split(",") if name.strip()]
+            groups = [name.removeprefix("@") for name in names if name.startswith("@")]
+            owners = [name for name in names if not name.startswith("@")]
+            review.escalate(
+                review.Escalate(approval_id=approval.id, groups=groups, owners=owners, reason=text),
+                by=by,
+                now=now,
+            )
+        case _:
+            raise InvalidDecision("choose one of the acts on this page")
 
 
 def _confirmed(approval: ApprovalView, typed: str) -> None:

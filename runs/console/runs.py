@@ -37,9 +37,9 @@ def index(request: StaffRequest) -> HttpResponse:
     chosen = request.GET.get("show", "")
     agent = request.GET.get("agent", "").replace("\x00", "")[:200]
     states = next((states for name, _, states in TABS if name == chosen), TABS[0][2])
-    found = queries.runs(
-        RunFilter(states=states, agent=agent), position=_position(request), limit=PAGE
-    )
+    parent = _parent(request)
+    wanted = RunFilter(states=states, agent=agent, parent=parent)
+    found = queries.runs(wanted, position=_position(request), limit=PAGE)
     return page(
         request,
         "console/runs.html",
@@ -50,6 +50,7 @@ def index(request: StaffRequest) -> HttpResponse:
         tabs=[(name, label) for name, label, _ in TABS],
         chosen=chosen,
         agent=agent,
+        parent=parent,
         agents=[known.name for known in queries.agents()],
     )
 
@@ -69,6 +70,14 @@ def _took(run: queries.RunRow, *, now: datetime) -> str:
     return words.span(((run.finished_at or now) - run.started_at).total_seconds())
 
 
+def _parent(request: StaffRequest) -> UUID | None:
+    """Read whose children are wanted; what cannot be read means everybody's."""
+    try:
+        return UUID(request.GET.get("parent", ""))
+    except ValueError:
+        return None
+
+
 def _position(request: StaffRequest) -> Position | None:
     """Read where the page begins; what cannot be read begins at the newest."""
     given = request.GET
@@ -84,8 +93,10 @@ def _position(request: StaffRequest) -> Position | None:
 def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
     """Show one run: where it stands, what it waits for, what it did."""
     run = _known(run_id)
-    steps = queries.steps(run_id, after=max(-1, run.super_step - PAGE), limit=PAGE + 1)
+    first = run.super_step - (1 if run.history_removed_at else PAGE)
+    steps = queries.steps(run_id, after=max(-1, first), limit=PAGE + 1)
     effects = queries.effects(run_id, after=None, limit=200)
+    children = queries.runs(RunFilter(parent=run_id), position=None, limit=PAGE)
     now = timezone.now()
     return page(
         request,
@@ -95,6 +106,8 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
         steps=[_step(step, now=run.finished_at or now) for step in reversed(steps)],
         effects=[(effect, words.EFFECT_TONE.get(effect.state, "calm")) for effect in effects],
         events=queries.last_events(run_id, limit=100),
+        children=[_row(child) for child in children.items],
+        has_more_children=children.next is not None,
         waiting_on=run.waiting_on,
         cost=sum(effect.cost for effect in effects),
         tokens=sum(effect.input_tokens + effect.output_tokens for effect in effects),
@@ -133,7 +146,7 @@ def resume(request: StaffRequest, run_id: UUID) -> HttpResponse:
 
         def act() -> None:
             require(request.actor, Role.OPERATOR)
-            resume_run(run.id, by=request.actor, reason=_reason(request), now=timezone.now())
+            resume_run(run.id, by=request.actor, reason=_reason(request))
 
         if attempt(request, act, RunsError):
             messages.success(request, "The run goes on.")

@@ -45,6 +45,7 @@ def facts_of(names: Iterable[str]) -> Mapping[str, ToolFacts]:
             risk=row.risk,
             effect=row.effect,
             description=row.description,
+            reversible=row.reversible is True,
             server=row.server.name,
         )
     for name in wanted:
@@ -54,7 +55,7 @@ def facts_of(names: Iterable[str]) -> Mapping[str, ToolFacts]:
                 risk=spec.risk.value,
                 effect=spec.effect.value,
                 description=spec.description,
-                reversible=spec.reversible,
+                reversible=spec.reversible is True,
                 template=spec.summary,
             )
     return found

@@ -22,7 +22,7 @@ from policy.console.pages import (
 from policy.core.json import Json, parsed
 from policy.models import Role
 from runs import queries
-from runs.errors import InvalidInput, RunsError, UnknownCheckpoint, UnknownRun
+from runs.errors import HistoryGone, InvalidInput, RunsError, UnknownCheckpoint, UnknownRun
 from runs.operations.fork import Fork, fork_run
 from runs.operations.rewind import Rewind, rewind_run
 from runs.queries import RunView
@@ -40,6 +40,9 @@ def moment(request: StaffRequest, run_id: UUID) -> HttpResponse:
         state, since = queries.state(run_id, at), queries.diff(run_id, at, None)
     except UnknownCheckpoint as error:
         raise Http404(str(error)) from None
+    except HistoryGone as error:
+        messages.warning(request, f"Checkpoint {at} is not kept: {error}.")
+        return redirect("console-run", run_id)
     standing = queries.standing(run_id, at)
     return page(
         request,
@@ -47,7 +50,7 @@ def moment(request: StaffRequest, run_id: UUID) -> HttpResponse:
         f"Checkpoint {at} of the run of {run.agent}",
         run=run,
         at=at,
-        earlier=at - 1 if at else None,
+        earlier=at - 1 if at and not run.history_removed_at else None,
         later=at + 1 if at < run.super_step else None,
         state=state,
         since=since,
@@ -74,7 +77,7 @@ def rewind(request: StaffRequest, run_id: UUID) -> HttpResponse:
 
     def act() -> None:
         require(request.actor, Role.OPERATOR)
-        rewind_run(command, by=request.actor, now=timezone.now())
+        rewind_run(command, by=request.actor)
 
     if attempt(request, act, RunsError):
         messages.success(request, f"The run goes on from checkpoint {at}.")

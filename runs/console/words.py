@@ -28,6 +28,8 @@ REASON: Final[Mapping[str, str]] = {
     "version": "Parked: this code cannot run its version",
     "budget": "Paused: its budget is used up",
     "children": "Waiting for the runs it started",
+    "breaker": "Waiting until a tool or model is well again",
+    "rate_limit": "Waiting for its turn under a rate limit",
 }
 TONE: Final[Mapping[str, str]] = {
     "queued": "calm",
@@ -54,10 +56,24 @@ RISK_TONE: Final[Mapping[str, str]] = {
     "high": "bad",
     "critical": "bad",
 }
+ORIGIN: Final[Mapping[str, str]] = {
+    "user": "the user's request",
+    "operator": "the agent's prompt",
+    "trusted_tool": "trusted tool",
+    "person": "approved by a person before",
+    "tool": "result of",
+    "child": "result of a child run",
+    "signal": "signal",
+    "memory": "memory",
+    "earlier": "from before this run",
+    "model": "written by the model",
+    "schema": "a harmless choice of the tool's schema",
+}
 APPROVAL: Final[Mapping[str, str]] = {
     "open": "Waiting for a decision",
     "approved": "Approved",
     "rejected": "Rejected",
+    "responded": "Answered by a person, without the call",
     "happened": "Settled: it happened",
     "not_happened": "Settled: it did not happen",
     "expired": "Expired without an answer",

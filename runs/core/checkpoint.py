@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from policy.core.json import Json, JsonObject
 from runs.core.channels import Log
+from runs.core.guards import NOTHING, Watch
 from runs.errors import UnknownVersion
 
 
@@ -39,6 +40,7 @@ class Checkpoint:
     written: Mapping[str, int]
     tasks: tuple[TaskSpec, ...]
     skipped: tuple[tuple[int, int], ...] = ()
+    watch: Watch = NOTHING
 
 
 def encode(checkpoint: Checkpoint) -> JsonObject:
@@ -57,7 +59,15 @@ def encode(checkpoint: Checkpoint) -> JsonObject:
         head["logs"] = logs
     if checkpoint.skipped:
         head["skipped"] = [list(ends) for ends in checkpoint.skipped]
+    if checkpoint.watch != NOTHING:
+        watch = checkpoint.watch
+        head["watch"] = [watch.trace, watch.repeats, watch.still, watch.until]
     return head
+
+
+def _watch(raw: Any) -> Watch:
+    trace, repeats, still, until = raw
+    return Watch(trace=trace, repeats=repeats, still=still, until=until)
 
 
 UPGRADES: Mapping[int, Callable[[JsonObject], JsonObject]] = {1: lambda raw: {**raw, "v": 2}}
@@ -102,4 +112,5 @@ def decode(
         written=head["written"],
         tasks=tuple(TaskSpec(id=i, node=node, arg=arg) for i, node, arg in head["tasks"]),
         skipped=tuple((first, last) for first, last in head.get("skipped", ())),
+        watch=_watch(head["watch"]) if "watch" in head else NOTHING,
     )

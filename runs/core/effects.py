@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from policy.core.json import Json
+from policy.core.json import Json, JsonObject
 
 
 class EffectKind(StrEnum):
@@ -17,6 +17,7 @@ class EffectKind(StrEnum):
     SIGNAL = "signal"
     CHILD = "child"
     JOIN = "join"
+    GUARD = "guard"
 
 
 class EffectState(StrEnum):
@@ -56,6 +57,7 @@ class Recorded:
     """A row of the ledger, as a task that starts over finds it.
 
     `approval` is the state of the approval it was held for, empty where there was none.
+    `approval_arguments` are a person's, where they edited the call; None where nobody did.
     """
 
     place: Place
@@ -70,3 +72,9 @@ class Recorded:
     approval_by: str = ""
     approval_reason: str = ""
     approval_result: Json = None
+    approval_arguments: JsonObject | None = None
+
+    @property
+    def answer(self) -> JsonObject:
+        """Give a person's answer as the call's result, labelled as theirs."""
+        return {"answered_by": self.approval_by, "answer": self.approval_result}

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from policy.core.json import Json, digest
 from runs.core.channels import Channel, Reducer
+from runs.core.guards import LoopGuard
 from runs.core.retry import RetryPolicy
 from runs.errors import InvalidGraph
 
@@ -62,12 +63,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """Nodes, channels, and where to start. `max_super_steps` bounds every run of it."""
+    """Nodes, channels, and where to start. `max_super_steps` bounds every run of it.
+
+    `guard` says what a loop is besides, and whether a person is asked about one.
+    """
 
     nodes: Mapping[str, Node]
     channels: Mapping[str, Channel]
     start: tuple[str, ...]
     max_super_steps: int = 100
+    guard: LoopGuard = field(default_factory=LoopGuard)
 
     def channel(self, name: str) -> Channel:
         """Give a channel by name.
@@ -100,6 +105,7 @@ def graph(
     start: str | tuple[str, ...],
     channels: Mapping[str, Channel] | None = None,
     max_super_steps: int = 100,
+    guard: LoopGuard | None = None,
 ) -> Graph:
     """Build a graph; `input` and `output` are channels of every graph.
 
@@ -121,7 +127,13 @@ def graph(
             raise InvalidGraph(f"node {node.name!r} subscribes to unknown {sorted(missing)}")
     if not start or max_super_steps < 1:
         raise InvalidGraph("a graph needs a start node and max_super_steps of at least 1")
-    return Graph(nodes=by_name, channels=every, start=start, max_super_steps=max_super_steps)
+    return Graph(
+        nodes=by_name,
+        channels=every,
+        start=start,
+        max_super_steps=max_super_steps,
+        guard=guard or LoopGuard(),
+    )
 
 
 def _named(nodes: Sequence[Node]) -> dict[str, Node]:

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     BUDGET = "budget"
     SIGNAL = "signal"
     CHILDREN = "children"
+    BREAKER = "breaker"
+    RATE_LIMIT = "rate_limit"
 
 
 _HELD: Final = {

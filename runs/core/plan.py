@@ -9,6 +9,7 @@ from policy.core.json import Json
 from policy.core.outcomes import ErrorClass
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import INPUT, Graph
+from runs.core.guards import why_stop
 from runs.core.results import TaskResult
 
 
@@ -26,10 +27,11 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The run cannot go on."""
+    """The run cannot go on; `asks` where a person may say that it does."""
 
     error_class: ErrorClass
     detail: str
+    asks: bool = False
 
 
 Plan = Execute | Reconcile | Stop
@@ -45,16 +47,18 @@ def first_checkpoint(graph: Graph, run_input: Json) -> Checkpoint:
     )
 
 
-def plan(graph: Graph, checkpoint: Checkpoint, kept: Mapping[str, TaskResult]) -> Plan:
+def plan(
+    graph: Graph, checkpoint: Checkpoint, kept: Mapping[str, TaskResult], *, leave: bool = False
+) -> Plan:
     """Decide what to do about the next super-step.
 
     `kept` are the results its tasks already have (pending writes); only the others run.
+    `leave` says that a person let it go on although it seems to lead nowhere.
     """
-    if checkpoint.super_step >= graph.max_super_steps:
-        return Stop(
-            error_class=ErrorClass.HUMAN_REQUIRED,
-            detail=f"no end after {checkpoint.super_step} super-steps (max_super_steps)",
-        )
+    why = why_stop(graph.guard, checkpoint.watch, checkpoint.super_step, graph.max_super_steps)
+    if why is not None and not leave:
+        asks = graph.guard.on_loop == "ask"
+        return Stop(error_class=ErrorClass.HUMAN_REQUIRED, detail=why, asks=asks)
     if gone := sorted({task.node for task in checkpoint.tasks} - graph.nodes.keys()):
         return Stop(
             error_class=ErrorClass.NONDETERMINISM,

@@ -15,6 +15,7 @@ from policy.core.outcomes import ErrorClass
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import OUTPUT, Graph, Send
+from runs.core.guards import allowed, watched
 from runs.core.lifecycle import Reason, RunState
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import InvalidGraph, InvalidWrite
@@ -60,13 +61,21 @@ SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
     Reason.BUDGET: RunState.PAUSED,
     Reason.SIGNAL: RunState.WAITING,
     Reason.CHILDREN: RunState.WAITING,
+    Reason.BREAKER: RunState.WAITING,
+    Reason.RATE_LIMIT: RunState.WAITING,
     Reason.TIMER: RunState.WAITING,
 }
 """The state for each reason, the one that most needs somebody first."""
 
 
-def reconcile(graph: Graph, checkpoint: Checkpoint, results: Mapping[str, TaskResult]) -> Commit:
-    """Merge the results of a super-step's tasks. Every task has one."""
+def reconcile(
+    graph: Graph,
+    checkpoint: Checkpoint,
+    results: Mapping[str, TaskResult],
+    *,
+    leave: bool = False,
+) -> Commit:
+    """Merge the results of a super-step's tasks. Every task has one; `leave` as in `plan`."""
     ordered = [(task, results[task.id]) for task in checkpoint.tasks]
     for task, result in ordered:
         if isinstance(result, Broken):
@@ -76,6 +85,9 @@ def reconcile(graph: Graph, checkpoint: Checkpoint, results: Mapping[str, TaskRe
         return _suspend(held)
     finished = [(t, r) for t, r in ordered if isinstance(r, Finished)]
     try:
+        if leave:
+            watch = allowed(checkpoint.watch, checkpoint.super_step, graph.max_super_steps)
+            checkpoint = replace(checkpoint, watch=watch)
         return _advance(graph, checkpoint, finished)
     except (InvalidWrite, InvalidGraph) as error:
         return Fail(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
@@ -105,14 +117,34 @@ def _advance(
         written[name] = super_step
         changed[name] = _stored(channels[name], writes)
     tasks = _next_tasks(graph, finished, changed)
+    moved = tasks != checkpoint.tasks or _differs(checkpoint.channels, channels, changed)
+    watch = watched(checkpoint.watch, (done.trace for _, done in finished), changed=moved)
     return Advance(
-        checkpoint=replace(
-            checkpoint, super_step=super_step, channels=channels, written=written, tasks=tasks
+        checkpoint=Checkpoint(
+            super_step=super_step,
+            channels=channels,
+            written=written,
+            tasks=tasks,
+            skipped=checkpoint.skipped,
+            watch=watch,
         ),
         writes=changed,
         ended=not tasks,
         output=None if tasks else _plain(channels.get(OUTPUT)),
     )
+
+
+def _differs(
+    before: Mapping[str, Any], after: Mapping[str, Any], changed: Mapping[str, Json]
+) -> bool:
+    """Say whether what was written made a difference."""
+    for name, stored in changed.items():
+        if isinstance(after[name], Log):
+            if stored:
+                return True
+        elif name not in before or before[name] != after[name]:
+            return True
+    return False
 
 
 def _by_channel(finished: Iterable[tuple[TaskSpec, Finished]]) -> dict[str, list[Json]]:

@@ -15,10 +15,14 @@ from runs.core.lifecycle import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The task ended and wrote this. `next` is None where the node's own `then` counts."""
+    """The task ended and wrote this. `next` is None where the node's own `then` counts.
+
+    `trace` names what it called and what came back (`runs.core.guards`).
+    """
 
     writes: Mapping[str, Json]
     next: tuple[str | Send, ...] | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +47,10 @@ TaskResult = Finished | Held | Broken
 def to_json(result: TaskResult) -> JsonObject:
     """Write a result down, for the task's row."""
     match result:
-        case Finished(writes=writes, next=following):
+        case Finished(writes=writes, next=following, trace=trace):
             steps = None if following is None else [_step(item) for item in following]
-            return {"is": "finished", "writes": dict(writes), "next": steps}
+            traced = {"trace": trace} if trace else {}
+            return {"is": "finished", "writes": dict(writes), "next": steps, **traced}
         case Held(reason=reason, until=until):
             return {"is": "held", "reason": reason, "until": until and until.isoformat()}
         case Broken(error_class=error_class, detail=detail):
@@ -66,6 +71,7 @@ def from_json(raw: JsonObject) -> TaskResult:
             return Finished(
                 writes=raw["writes"],
                 next=None if following is None else tuple(_unstep(item) for item in following),
+                trace=raw.get("trace", ""),
             )
         case "held":
             until = raw["until"]

@@ -18,6 +18,18 @@ RETRYABLE: Final = frozenset(
 )
 """What may pass by itself. Denials, exhausted budgets and plain mistakes never do."""
 
+NEVER: Final = frozenset(
+    {
+        ErrorClass.POLICY_DENIED,
+        ErrorClass.BUDGET_EXCEEDED,
+        ErrorClass.HUMAN_REQUIRED,
+        ErrorClass.CANCELLATION,
+        ErrorClass.LEASE_LOST,
+        ErrorClass.NONDETERMINISM,
+    }
+)
+"""What no declaration makes retryable: asking again would not change the answer."""
+
 LONGEST_WISH: Final = 24 * 3600.0
 """Seconds that another side may ask for; more is taken as this."""
 
@@ -63,7 +75,7 @@ def decide(
     policy: RetryPolicy, failed: Attempt, *, now: datetime, deadline: datetime | None
 ) -> RetryDecision:
     """Decide after `failed.number` attempts, counted from 1."""
-    if failed.error_class not in RETRYABLE | policy.also:
+    if failed.error_class in NEVER or failed.error_class not in RETRYABLE | policy.also:
         return GiveUp(f"{failed.error_class} is not retried")
     if failed.number >= policy.max_attempts:
         return GiveUp(f"{failed.number} attempts were made")

@@ -84,13 +84,13 @@ def forked(graph: Graph, past: Checkpoint, edits: Mapping[str, Json]) -> Checkpo
     wrong = [
         (f"/state/{name}" if name in edits else "/version", text)
         for name, value in channels.items()
-        if (text := _misfit(graph, name, plain(value))) is not None
+        if (text := misfit(graph, name, plain(value))) is not None
     ]
     if gone := sorted({task.node for task in past.tasks} - graph.nodes.keys()):
         wrong.append(("/version", f"this version has no node {gone[0]!r}"))
     if wrong:
         raise InvalidInput(wrong)
-    state = {name: _own(graph, name, plain(value)) for name, value in channels.items()}
+    state = {name: owned(graph, name, plain(value)) for name, value in channels.items()}
     return Checkpoint(
         super_step=0, channels=state, written=dict.fromkeys(state, 0), tasks=past.tasks
     )
@@ -103,7 +103,8 @@ TAKES: Final = {
 }
 
 
-def _misfit(graph: Graph, name: str, value: Json) -> str | None:
+def misfit(graph: Graph, name: str, value: Json) -> str | None:
+    """Say why a channel of this graph cannot hold a value; None where it can."""
     if name not in graph.channels:
         return f"there is no channel {name!r}; there are {', '.join(sorted(graph.channels))}"
     kind, words = TAKES.get(graph.channels[name].reducer, (object, ""))
@@ -112,7 +113,8 @@ def _misfit(graph: Graph, name: str, value: Json) -> str | None:
     return None
 
 
-def _own(graph: Graph, name: str, value: Json) -> Any:
+def owned(graph: Graph, name: str, value: Json) -> Any:
+    """Give a channel's value in the form that it has in a run: a log is one of its own."""
     is_log = graph.channels[name].reducer is Reducer.LOG
     return Log().extended(value) if is_log else value
 
@@ -141,5 +143,9 @@ def stands(
         return Stands.DONE
     if state in {EffectState.CLAIMED, EffectState.UNKNOWN}:
         return Stands.UNKNOWN
-    errors = {error_class, *(attempt.get("error_class") for attempt in attempts)}
+    errors = {error_class}
+    for attempt in attempts:
+        if attempt.get("reconcile") == "not_happened":
+            errors = {error_class}  # its hook found that none of those before did it
+        errors.add(attempt.get("error_class", ""))
     return Stands.UNKNOWN if errors & DOUBTFUL else None

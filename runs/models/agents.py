@@ -25,13 +25,14 @@ class AgentKind(models.TextChoices):
     """Where an agent version's behaviour is written down."""
 
     CODE = "code", "Code: a decorated function or graph"
+    COMPENSATION = "compensation", "Compensation: undoes what a run of the agent did"
     REACT = "react", "React loop: prompt, model and tools, no code"
 
 
 class AgentVersion(TenantRow):
     """What an agent is, as of one version. Never edited; a change is a new version.
 
-    `definition` for kind react: prompt, model, tools, max_super_steps, max_repeats,
+    `definition` for kind react: prompt, model, tools, autonomy, max_super_steps, max_repeats,
     budget, deadline_seconds. For kind code: the same where declared, and the digest
     of its graph, so that code that changed under a version is noticed.
     """
@@ -39,7 +40,7 @@ class AgentVersion(TenantRow):
     id = models.UUIDField(primary_key=True)
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="versions")
     version = models.CharField(max_length=50)
-    kind = models.CharField(max_length=10, choices=AgentKind.choices)
+    kind = models.CharField(max_length=15, choices=AgentKind.choices)
     definition = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -49,12 +49,14 @@ class Run(TenantRow):
     metadata = models.JSONField(default=dict)
     origin_run_id = models.UUIDField(null=True)
     origin_super_step = models.IntegerField(null=True)
+    compensates_id = models.UUIDField(null=True)
     output = models.JSONField(null=True)
     error_class = models.CharField(max_length=30, blank=True, default="")
     error_detail = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    history_removed_at = models.DateTimeField(null=True)
 
     class Meta(TenantRow.Meta):
         constraints = [
@@ -78,10 +80,20 @@ class Run(TenantRow):
                 name="run_lease_only_while_running",
                 condition=Q(state=RunState.RUNNING) | Q(lease_expires_at__isnull=True),
             ),
+            models.UniqueConstraint(
+                fields=["compensates_id"],
+                condition=Q(compensates_id__isnull=False, finished_at__isnull=True),
+                name="run_compensated_once_at_a_time",
+            ),
         ]
         indexes = [
             models.Index(fields=["tenant", "created_at", "id"], name="run_by_age"),
             models.Index(fields=["state"], name="run_live", condition=~Q(state__in=FINAL_STATES)),
+            models.Index(
+                fields=["tenant", "finished_at"],
+                name="run_with_history",
+                condition=Q(finished_at__isnull=False, history_removed_at__isnull=True),
+            ),
             models.Index(
                 fields=["parent_id"], name="run_of_parent", condition=Q(parent_id__isnull=False)
             ),
@@ -161,7 +173,8 @@ class Task(HotRow):
 class Effect(HotRow):
     """The ledger: one model or tool call, under a key derived from its place in the run.
 
-    Written as claimed before the call is sent, as done or failed after it.
+    Written as claimed before the call is sent, as done or failed after it. `compensates` is the
+    key of the effect that this call undoes; one that failed without a doubt undid nothing.
     """
 
     pk = models.CompositePrimaryKey("run_id", "super_step", "task", "ordinal")
@@ -180,6 +193,7 @@ class Effect(HotRow):
     fencing_token = models.BigIntegerField()
     decision = models.JSONField(default=dict)
     approval_id = models.UUIDField(null=True)
+    compensates = models.CharField(max_length=300, null=True)
     outcome = models.JSONField(null=True)
     error_class = models.CharField(max_length=30, blank=True, default="")
     reserved_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0)
@@ -201,6 +215,12 @@ class Effect(HotRow):
                 name="effect_finished_iff_done_or_failed",
                 condition=Q(state__in=["done", "failed"], finished_at__isnull=False)
                 | (~Q(state__in=["done", "failed"]) & Q(finished_at__isnull=True)),
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "compensates"],
+                condition=Q(compensates__isnull=False)
+                & (~Q(state="failed") | Q(outcome__in_doubt=True)),
+                name="effect_compensated_once",
             ),
         ]
 

@@ -48,7 +48,7 @@ def _stop(run: Run, by: Actor, reason: str) -> RunState:
                 tenancy.current(),
                 run.pk,
                 RunState.CANCELLED,
-                f"{by.kind}:{by.name}",
+                str(by),
                 ErrorClass.CANCELLATION,
                 reason,
             ],

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from policy.audit import record
+from policy import reviews
 from policy.core.actor import Actor
-from policy.core.json import Json, storable
-from policy.errors import ApprovalChanged, ApprovalNotOpen, InvalidDecision
-from policy.models import Approval, ApprovalKind, ApprovalState
+from policy.core.approvals import BECOMES, Asked, why_not_approve
+from policy.core.json import Json, JsonObject, storable
+from policy.errors import InvalidDecision, NotAllowed
+from policy.models import Approval, ApprovalState, DecisionAction
+from policy.reviews import Act
 from runs.errors import UnknownApproval
 from runs.models import Run
 from runs.nudging import wake
+from runs.operations.edit import edited
 
-Decision = Literal["approve", "reject", "happened", "not_happened"]
-
-BECOMES: Final[dict[tuple[str, str], ApprovalState]] = {
-    (ApprovalKind.TOOL_CALL, "approve"): ApprovalState.APPROVED,
-    (ApprovalKind.TOOL_CALL, "reject"): ApprovalState.REJECTED,
-    (ApprovalKind.OUTCOME_UNKNOWN, "happened"): ApprovalState.HAPPENED,
-    (ApprovalKind.OUTCOME_UNKNOWN, "not_happened"): ApprovalState.NOT_HAPPENED,
+Decision = Literal["approve", "edit", "reject", "respond", "happened", "not_happened"]
+NEEDS_A_REASON: Final = {
+    "reject": "a rejection needs a reason: the agent is told it",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
-    """A decision, bound to what the person saw: the digest and the approval's version."""
+    """A decision, bound to what the person saw: the digest and the approval's version.
+
+    `arguments` go with edit; `result` with respond (the answer) and with happened (what the
+    call gave).
+    """
 
     approval_id: UUID
     decision: Decision
@@ -36,54 +39,97 @@ class Decide:
     version: int
     reason: str = ""
     result: Json = None
+    arguments: JsonObject | None = None
+    state: JsonObject = field(default_factory=dict)
 
 
-def decide_approval(command: Decide, *, by: Actor, now: datetime) -> None:
-    """Decide, and wake the run that waits.
+def decide_approval(command: Decide, *, by: Actor, now: datetime) -> ApprovalState:
+    """Decide; the last decision that is needed ends the approval and wakes the run that waits.
+
+    Gives the state reached: `open` after an edit, and while more people must approve.
 
     Raises:
         UnknownApproval: this tenant has no such approval.
         ApprovalChanged: the digest or version is not what it is now.
         ApprovalNotOpen: it was decided, expired or withdrawn before.
-        InvalidDecision: the decision does not fit its kind, or lacks a reason.
+        ApprovalClaimed: somebody else is at it.
+        NotAllowed: it is for others to decide, or their own to ask.
+        InvalidDecision: the decision does not fit its kind, or lacks what it needs.
     """
-    run_id = Approval.objects.filter(pk=command.approval_id).values_list("run_id", flat=True)
-    if not run_id:
-        raise UnknownApproval(f"there is no approval {command.approval_id}")
-    Run.objects.select_for_update(no_key=True).get(pk=run_id[0])
-    approval = Approval.objects.select_for_update().get(pk=command.approval_id)
-    state = _becomes(command, approval, now)
-    changed = Approval.objects.filter(pk=approval.pk, state=ApprovalState.OPEN).update(
-        state=state,
-        version=approval.version + 1,
-        decided_at=now,
-        decided_by=by.name,
-        decision_reason=storable(command.reason),
-        result=storable(command.result),
+    approval = locked(command.approval_id)
+    reviews.must_be_open(approval)
+    reviews.must_be_as_shown(approval, command.digest, command.version)
+    _must_fit(command, approval)
+    question = reviews.must_be_theirs(approval, by, now=now)
+    if command.decision == "edit":
+        edited(approval, command.arguments or {}, by=by, reason=command.reason, now=now)
+        return ApprovalState.OPEN
+    if command.decision == "approve" and not _is_last(question, by):
+        vote = Act(action=DecisionAction.APPROVE, at=now, reason=command.reason)
+        reviews.note(approval, by, vote)
+        _free(approval)
+        return ApprovalState.OPEN
+    return _end(command, approval, by, now)
+
+
+def locked(approval_id: UUID) -> Approval:
+    """Lock an approval and, before it, the run that waits for it.
+
+    Raises:
+        UnknownApproval: this tenant has no such approval.
+    """
+    run_id = Approval.objects.filter(pk=approval_id).values_list("run_id", flat=True).first()
+    if run_id is None:
+        raise UnknownApproval(f"there is no approval {approval_id}")
+    Run.objects.select_for_update(no_key=True).get(pk=run_id)
+    return Approval.objects.select_for_update().get(pk=approval_id)
+
+
+def _must_fit(command: Decide, approval: Approval) -> None:
+    kind, decision = approval.kind, command.decision
+    fitting = [one for of, one in BECOMES if of == kind] + ["edit"] * (kind == "tool_call")
+    if decision not in fitting:
+        raise InvalidDecision(f"decide {' or '.join(fitting)} here, not {decision}")
+    if decision in NEEDS_A_REASON and not command.reason.strip():
+        raise InvalidDecision(NEEDS_A_REASON[decision])
+    if decision == "respond" and command.result in (None, ""):
+        raise InvalidDecision("an answer needs a result: it becomes the result of the call")
+    if decision == "edit" and command.arguments is None:
+        raise InvalidDecision("an edit needs the arguments, all of them")
+
+
+def _is_last(question: Asked, by: Actor) -> bool:
+    """Say whether this approval is the last that is needed, or raise NotAllowed."""
+    if why := why_not_approve(question, reviews.reviewer(by)):
+        raise NotAllowed(why)
+    return len(question.voted | {by.identity}) >= question.terms.needed
+
+
+def _free(approval: Approval) -> None:
+    approval.claimed_by = approval.claimed_name = ""
+    approval.claimed_until = None
+    approval.save(update_fields=["claimed_by", "claimed_name", "claimed_until"])
+
+
+def _end(command: Decide, approval: Approval, by: Actor, now: datetime) -> ApprovalState:
+    state = ApprovalState(BECOMES[approval.kind, command.decision])
+    act = Act(
+        action=DecisionAction(command.decision),
+        at=now,
+        reason=command.reason,
+        is_final=True,
+        detail={} if command.result is None else {"result": command.result},
     )
-    if not changed:
-        raise ApprovalNotOpen(approval.state)
-    facts = {"decision": command.decision, "digest": approval.digest, "reason": command.reason}
-    record(by, "approval.decided", f"approval/{approval.pk}", storable(facts))
+    reviews.note(approval, by, act)
+    approval.state, approval.version = state, approval.version + 1
+    approval.decided_at, approval.decided_by = now, by.name
+    approval.decision_reason = storable(command.reason)
+    approval.result = storable(command.result)
+    approval.save()
     wake(
         approval.tenant_id,
         approval.run_id,
         "approval.decided",
         {"approval": str(approval.pk), "decision": command.decision, "by": by.name},
     )
-
-
-def _becomes(command: Decide, approval: Approval, now: datetime) -> ApprovalState:
-    if approval.state != ApprovalState.OPEN:
-        raise ApprovalNotOpen(approval.state)
-    if approval.expires_at <= now:
-        raise ApprovalNotOpen(ApprovalState.EXPIRED)
-    if command.digest != approval.digest or command.version != approval.version:
-        raise ApprovalChanged("the call is not the one that was shown; read it again")
-    state = BECOMES.get((approval.kind, command.decision))
-    if state is None:
-        fitting = [decision for kind, decision in BECOMES if kind == approval.kind]
-        raise InvalidDecision(f"decide {' or '.join(fitting)} here, not {command.decision}")
-    if state is ApprovalState.REJECTED and not command.reason.strip():
-        raise InvalidDecision("a rejection needs a reason: the agent is told it")
     return state

@@ -24,7 +24,7 @@ from runs.operations.start import Origin, StartRun, accept, accepted_input
 class Fork:
     """Where to go on from, and what is to be different there.
 
-    `state` replaces channels; without `version` the origin's is kept.
+    `state` replaces channels; without `version` it is the origin's, as it was there.
     """
 
     run_id: UUID
@@ -48,7 +48,7 @@ def fork_run(command: Fork, *, now: datetime) -> UUID:
         UnknownAgent: there is no such version, or this code cannot run it.
         InvalidInput: the edited state, or the version, does not fit.
     """
-    origin = Run.objects.select_related("agent_version__agent").filter(pk=command.run_id).first()
+    origin = Run.objects.filter(pk=command.run_id).first()
     if origin is None:
         raise UnknownRun(f"there is no run {command.run_id}")
     version, program = _program(command, origin)
@@ -72,4 +72,5 @@ def fork_run(command: Fork, *, now: datetime) -> UUID:
 def _program(command: Fork, origin: Run) -> tuple[AgentVersion, Program]:
     if command.version is not None:
         return resolve(origin.agent_name, command.version)
-    return origin.agent_version, program_of(origin.agent_version_id)
+    version_id = queries.version_at(origin.pk, command.super_step)
+    return AgentVersion.objects.get(pk=version_id), program_of(version_id)

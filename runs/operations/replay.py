@@ -21,6 +21,7 @@ from runs.brake import Brake
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, encode
 from runs.core.effects import EffectState, Place, Recorded
+from runs.core.guards import TASK
 from runs.core.reconcile import Advance, Fail, reconcile
 from runs.core.travel import rewound
 from runs.errors import RunsError, UnknownRun
@@ -62,7 +63,7 @@ def replay_run(run_id: UUID) -> Replayed:
         raise UnknownRun(f"there is no run {run_id}")
     loop = IoLoop()
     try:
-        return _Replay(run, program_of(run.agent_version_id), loop).whole()
+        return _Replay(run, loop).whole()
     finally:
         loop.close()
 
@@ -70,8 +71,9 @@ def replay_run(run_id: UUID) -> Replayed:
 class _Replay:
     """One run, replayed from its first checkpoint to its last."""
 
-    def __init__(self, run: Run, program: Program, loop: IoLoop) -> None:
-        self.run, self.program, self.loop = run, program, loop
+    def __init__(self, run: Run, loop: IoLoop) -> None:
+        self.run, self.loop = run, loop
+        self.migrations = queries.migration_checkpoints(run.pk)
         self.at: Checkpoint | None = None
 
     def whole(self) -> Replayed:
@@ -88,6 +90,9 @@ class _Replay:
     def _compared(self, row: Row) -> str | None:
         """Say how a checkpoint differs from what the one before it leads to."""
         number = row.super_step - 1
+        if row.super_step in self.migrations:
+            self.at = _whole(self.run.pk, row.super_step)
+            return None
         past = _gone_back_to(row)
         if past is not None:
             self.at = rewound(_whole(self.run.pk, past), number)
@@ -102,11 +107,17 @@ class _Replay:
 
     def _commit(self, checkpoint: Checkpoint, at: datetime) -> Any:
         claimed, shell = self._claimed(checkpoint.super_step, at), self._shell(at)
+        program = self._program(checkpoint.super_step)
+        leave = any(row.place.task == TASK for row in claimed.ledger)
         results = {
-            task.id: execute(shell, claimed, self.program, checkpoint, task, Brake()).result
+            task.id: execute(shell, claimed, program, checkpoint, task, Brake()).result
             for task in checkpoint.tasks
         }
-        return reconcile(self.program.graph, checkpoint, results)
+        return reconcile(program.graph, checkpoint, results, leave=leave)
+
+    def _program(self, super_step: int) -> Program:
+        """Give the program that a super-step was executed with."""
+        return program_of(queries.version_at(self.run.pk, super_step))
 
     def _claimed(self, super_step: int, at: datetime) -> Claimed:
         rows = Effect.objects.filter(run_id=self.run.pk, super_step=super_step)

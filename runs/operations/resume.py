@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
+
+from django.db.models.functions import Now
 
 from policy.audit import record
 from policy.core.actor import Actor
@@ -15,7 +16,7 @@ from runs.nudging import nudge
 PARKED = (Reason.POISON, Reason.VERSION)
 
 
-def resume_run(run_id: UUID, *, by: Actor, reason: str, now: datetime) -> None:
+def resume_run(run_id: UUID, *, by: Actor, reason: str) -> None:
     """Queue a run that was parked as poison or for its version, its crashes forgotten.
 
     Raises:
@@ -32,7 +33,7 @@ def resume_run(run_id: UUID, *, by: Actor, reason: str, now: datetime) -> None:
         reason="",
         due_at=None,
         crashes=0,
-        nudged_at=now,
+        nudged_at=Now(),
         error_class="",
         error_detail="",
         event_seq=run.event_seq + 1,

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from policy.audit import record
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
-from policy.core.outcomes import ErrorClass
 from runs import queries
 from runs.core.checkpoint import encode
-from runs.core.effects import EffectState
+from runs.core.compensation import Compensation
 from runs.core.lifecycle import FINAL, HELD_BACK, RunState
 from runs.core.travel import rewound
 from runs.errors import IllegalMove, StandingEffects, UnknownRun
-from runs.models import Checkpoint, Effect, Run, RunEvent
+from runs.models import Checkpoint, Run, RunEvent
 from runs.nudging import nudge
 from runs.queries import StandingView
 
@@ -33,27 +32,31 @@ class Rewind:
     accepting: bool = False
 
 
-def rewind_run(command: Rewind, *, by: Actor, now: datetime) -> list[StandingView]:
+def rewind_run(command: Rewind, *, by: Actor) -> list[StandingView]:
     """Append a checkpoint that stands for a past one, and queue the run to go on from it.
 
-    Gives the effects that were done since, or may have been: they stay done.
+    Gives the effects that were done since, or may have been: they stay done, where nothing
+    compensated them.
 
     Raises:
         UnknownRun: this tenant has no such run.
         UnknownCheckpoint: the run has no such checkpoint.
-        IllegalMove: somebody holds the run, or it has ended.
+        IllegalMove: somebody holds the run, it has ended, or changed its version since.
         StandingEffects: effects since then stay done, and that was not accepted.
     """
     run = Run.objects.select_for_update(no_key=True).filter(pk=command.run_id).first()
     if run is None:
         raise UnknownRun(f"there is no run {command.run_id}")
     _check(run)
+    if queries.migrated_after(run.pk, command.super_step):
+        raise IllegalMove(run.state, "rewound past its migration; undo that first, or fork it")
     head = encode(rewound(queries.checkpoint_of(run.pk, command.super_step), run.super_step))
     standing = queries.standing(run.pk, command.super_step)
-    if standing and not command.accepting:
-        raise StandingEffects([f"{effect.name} ({effect.key})" for effect in standing])
-    _close(run, by, now)
-    _append(run, head, now)
+    left = [e for e in standing if e.compensation != Compensation.COMPENSATED]
+    if left and not command.accepting:
+        raise StandingEffects([f"{effect.name} ({effect.key})" for effect in left])
+    _close(run, by)
+    _append(run, head)
     facts = {"to": command.super_step, "from": run.super_step, "reason": command.reason}
     RunEvent(
         tenant_id=run.tenant_id,
@@ -62,6 +65,7 @@ def rewind_run(command: Rewind, *, by: Actor, now: datetime) -> list[StandingVie
         type="run.rewound",
         data={**facts, "by": by.name},
     ).save(force_insert=True)
+    _leave_children(run, command.super_step)
     record(by, "run.rewound", f"run/{run.pk}", {**facts, "standing": [e.key for e in standing]})
     nudge(run.tenant_id, run.pk)
     return standing
@@ -74,29 +78,24 @@ def _check(run: Run) -> None:
         raise IllegalMove(run.state, "rewound; wait until it is set aside")
 
 
-def _close(run: Run, by: Actor, now: datetime) -> None:
+def _close(run: Run, by: Actor) -> None:
     """Withdraw its questions, and settle what was not sent and what was not heard of."""
-    unsent = Effect.objects.filter(run_id=run.pk, state__in=["held", "retrying"])
-    for effect in unsent:
-        record(by, "effect.failed", f"effect/{run.pk}/{_place(effect)}", {"name": effect.name})
-    unsent.update(
-        state=EffectState.FAILED,
-        error_class=ErrorClass.CANCELLATION,
-        outcome={"failed": ErrorClass.CANCELLATION, "detail": "the run was rewound before it"},
-        finished_at=now,
-    )
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT runs_close(%s, %s, %s, %s)",
-            [run.tenant_id, run.pk, run.budget_ids, f"{by.kind}:{by.name}"],
+            "SELECT runs_close(%s, %s, %s, %s, 'the run was rewound before it')",
+            [run.tenant_id, run.pk, run.budget_ids, str(by)],
         )
 
 
-def _place(effect: Effect) -> str:
-    return f"{effect.super_step}/{effect.task}/{effect.ordinal}"
+def _leave_children(run: Run, super_step: int) -> None:
+    """Call off the children that were spawned since: nobody will ever join them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT runs_leave_children(%s, %s, %s)", [run.tenant_id, run.pk, super_step]
+        )
 
 
-def _append(run: Run, head: JsonObject, now: datetime) -> None:
+def _append(run: Run, head: JsonObject) -> None:
     Checkpoint(
         tenant_id=run.tenant_id,
         run_id=run.pk,
@@ -111,7 +110,7 @@ def _append(run: Run, head: JsonObject, now: datetime) -> None:
         due_at=None,
         crashes=0,
         super_step=run.super_step + 1,
-        nudged_at=now,
+        nudged_at=Now(),
         error_class="",
         error_detail="",
         event_seq=run.event_seq + 1,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
@@ -63,7 +64,7 @@ def start_run(command: StartRun, *, now: datetime) -> UUID:
     return accept(command, version, program, first, now=now)
 
 
-def accept(
+def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
     command: StartRun,
     version: AgentVersion,
     program: Program,
@@ -71,6 +72,7 @@ def accept(
     *,
     now: datetime,
     origin: Origin | None = None,
+    compensates: UUID | None = None,
 ) -> UUID:
     """Accept a run that begins at a checkpoint, in the caller's commit.
 
@@ -84,6 +86,7 @@ def accept(
     run = _run(command, version, program, now)
     if origin is not None:
         run.origin_run_id, run.origin_super_step = origin.run_id, origin.super_step
+    run.compensates_id = compensates
     run.budget_ids = [budget.id for budget in budgets]
     for budget in budgets:
         if budget.scope == BudgetScope.RUN:
@@ -99,6 +102,7 @@ def accept(
         writes={name: plain(value) for name, value in first.channels.items()},
     ).save(force_insert=True)
     told = {} if origin is None else {"forked": f"{origin.run_id}/{origin.super_step}"}
+    told |= {} if compensates is None else {"compensates": str(compensates)}
     RunEvent(
         tenant_id=tenant_id,
         run_id=run.id,
@@ -135,8 +139,8 @@ def _run(command: StartRun, version: AgentVersion, program: Program, now: dateti
         started_by=command.by.name,
         state=RunState.QUEUED,
         event_seq=1,
-        nudged_at=now,
-        deadline_at=None if deadline is None else now + deadline,
+        nudged_at=Now(),
+        deadline_at=None if deadline is None else Now() + deadline,
         metadata=command.metadata,
         created_at=now,
     )

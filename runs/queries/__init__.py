@@ -1,5 +1,6 @@
 """Reads of runs, as frozen values. Each asks a bounded number of queries in an open scope."""
 
+from runs.queries.compensations import CompensationView, compensations
 from runs.queries.history import (
     checkpoints,
     effects,
@@ -14,11 +15,15 @@ from runs.queries.runs import (
     failures,
     known_approval,
     known_budget,
+    open_questions,
+    origins_of,
+    reviewed,
     run,
     runs,
     runs_on_show,
     state_of,
 )
+from runs.queries.similar import Similar, similar
 from runs.queries.travel import (
     DiffView,
     StandingView,
@@ -42,18 +47,28 @@ from runs.queries.values import (
     TaskView,
     WaitingOn,
 )
+from runs.queries.versions import (
+    LiveVersion,
+    live_versions,
+    migrated_after,
+    migration_checkpoints,
+    version_at,
+)
 
 __all__ = [
     "FINAL_STATES",
     "AgentVersionView",
     "AgentView",
     "CheckpointView",
+    "CompensationView",
     "DiffView",
     "EffectView",
     "EventView",
+    "LiveVersion",
     "RunFilter",
     "RunRow",
     "RunView",
+    "Similar",
     "StandingView",
     "StateView",
     "StepView",
@@ -63,6 +78,7 @@ __all__ = [
     "checkpoint_of",
     "checkpoints",
     "comes_to_rest",
+    "compensations",
     "counts_by_state",
     "diff",
     "effects",
@@ -71,11 +87,19 @@ __all__ = [
     "known_approval",
     "known_budget",
     "last_events",
+    "live_versions",
+    "migrated_after",
+    "migration_checkpoints",
+    "open_questions",
+    "origins_of",
+    "reviewed",
     "run",
     "runs",
     "runs_on_show",
+    "similar",
     "standing",
     "state",
     "state_of",
     "steps",
+    "version_at",
 ]

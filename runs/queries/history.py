@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from runs.errors import UnknownRun
+from runs.errors import HistoryGone, UnknownRun
 from runs.models import Checkpoint, Effect, Run, RunEvent, Task
 from runs.queries.values import (
     FINAL_STATES,
@@ -26,8 +26,13 @@ def steps(run_id: UUID, *, after: int = -1, limit: int) -> list[StepView]:
     """List the super-steps of a run after one, in order: committed ones, and the open one.
 
     A super-step begins with the checkpoint of its number and commits the next one.
+
+    Raises:
+        UnknownRun: the scope's tenant has no such run.
+        HistoryGone: what was asked for was removed.
     """
     row = _known(run_id)
+    _check_kept(row, row.super_step, after)
     found = Checkpoint.objects.filter(
         run_id=run_id, super_step__gt=after, super_step__lte=after + limit + 1
     ).order_by("super_step")
@@ -58,8 +63,9 @@ def effects(run_id: UUID, *, after: tuple[int, str, int] | None, limit: int) -> 
 
 
 def events(run_id: UUID, *, after: int = 0, limit: int) -> list[EventView]:
-    """List what happened to a run after a number of its sequence."""
-    _known(run_id)
+    """List what happened to a run after a number of its sequence; raises as `steps`."""
+    row = _known(run_id)
+    _check_kept(row, row.event_seq, after)
     rows = RunEvent.objects.filter(run_id=run_id, seq__gt=after).order_by("seq")[:limit]
     return [EventView(seq=row.seq, type=row.type, data=row.data, at=row.at) for row in rows]
 
@@ -71,8 +77,9 @@ def last_events(run_id: UUID, *, limit: int) -> list[EventView]:
 
 
 def checkpoints(run_id: UUID, *, after: int = -1, limit: int) -> list[CheckpointView]:
-    """List the checkpoints of a run after one, as they are stored."""
-    _known(run_id)
+    """List the checkpoints of a run after one, as they are stored; raises as `steps`."""
+    row = _known(run_id)
+    _check_kept(row, row.super_step, after)
     rows = Checkpoint.objects.filter(run_id=run_id, super_step__gt=after)
     return [
         CheckpointView(super_step=row.super_step, head=row.head, writes=row.writes, at=row.at)
@@ -81,19 +88,29 @@ def checkpoints(run_id: UUID, *, after: int = -1, limit: int) -> list[Checkpoint
 
 
 def _left_behind(run_id: UUID, present: int) -> set[int]:
-    """Name the super-steps that a rewind left behind: they lead to no present state."""
+    """Name the super-steps that a rewind left behind: they lead to no present state.
+
+    A checkpoint that a migration rewrote skips all before it, and left nothing behind.
+    """
     heads = Checkpoint.objects.filter(run_id=run_id, super_step=present)
     gaps = [
         ends for head in heads.values_list("head", flat=True) for ends in head.get("skipped", [])
     ]
-    return {step for first, last in gaps for step in range(first - 1, last + 1)}
+    return {step for first, last in gaps for step in range(first - 1, last + 1) if first}
 
 
 def _known(run_id: UUID) -> Run:
-    row = Run.objects.filter(pk=run_id).only("id", "state", "super_step").first()
+    facts = ("id", "state", "super_step", "event_seq", "history_removed_at")
+    row = Run.objects.filter(pk=run_id).only(*facts).first()
     if row is None:
         raise UnknownRun(f"there is no run {run_id}")
     return row
+
+
+def _check_kept(row: Run, last: int, after: int) -> None:
+    """See whether what comes after a number is there: of a removed history only the last is."""
+    if row.history_removed_at is not None and after + 1 < last:
+        raise HistoryGone(row.pk, row.history_removed_at)
 
 
 def _effects(run_id: UUID) -> Any:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
+from policy import reviews
+from policy.core.actor import Actor
+from policy.core.provenance import Origin, from_json
 from policy.models import Approval, ApprovalState
 from policy.queries import (
     ApprovalView,
@@ -20,9 +24,10 @@ from policy.queries import (
     budgets_of,
     page_of,
 )
+from policy.queries.approvals import ReviewedApproval
 from runs.core.lifecycle import HELD_BACK, Reason, RunState
 from runs.errors import UnknownApproval, UnknownBudget, UnknownRun
-from runs.models import Agent, AgentVersion, Checkpoint, Run
+from runs.models import Agent, AgentVersion, Checkpoint, Effect, Run
 from runs.queries.values import (
     FINAL_STATES,
     AgentVersionView,
@@ -41,6 +46,8 @@ def runs(wanted: RunFilter, *, position: Position | None, limit: int) -> Page[Ru
         rows = rows.filter(state__in=wanted.states)
     if wanted.agent:
         rows = rows.filter(agent_name=wanted.agent)
+    if wanted.parent is not None:
+        rows = rows.filter(parent_id=wanted.parent)
     for name, text in wanted.metadata:
         rows = rows.filter(_says(name, text))
     return page_of(rows, lambda row: RunRow(**_row(row)), position=position, limit=limit)
@@ -55,7 +62,8 @@ def run(run_id: UUID) -> RunView:
     row = Run.objects.select_related("agent_version").filter(pk=run_id).first()
     if row is None:
         raise UnknownRun(f"there is no run {run_id}")
-    first = Checkpoint.objects.filter(run_id=run_id, super_step=0).first()
+    first_kept = row.super_step if row.history_removed_at else 0
+    first = Checkpoint.objects.filter(run_id=run_id, super_step=first_kept).first()
     budgets = tuple(budgets_of(row.budget_ids))
     return RunView(
         **_row(row),
@@ -67,7 +75,9 @@ def run(run_id: UUID) -> RunView:
         cancel_requested_at=row.cancel_requested_at,
         crashes=row.crashes,
         worker=row.worker or "",
+        history_removed_at=row.history_removed_at,
         origin_run_id=row.origin_run_id,
+        compensates_id=row.compensates_id,
         origin_super_step=row.origin_super_step,
     )
 
@@ -124,6 +134,60 @@ def known_approval(approval_id: UUID) -> ApprovalView:
     return found
 
 
+def reviewed(approval_id: UUID, actor: Actor, *, now: datetime) -> ReviewedApproval:
+    """Read one approval as one reviewer sees it.
+
+    Raises:
+        UnknownApproval: the scope's tenant has no such.
+    """
+    row = Approval.objects.filter(pk=approval_id).first()
+    if row is None:
+        raise UnknownApproval(f"there is no approval {approval_id}")
+    return reviews.reviewed(row, actor, now=now)
+
+
+def origins_of(approval: ApprovalView) -> list[dict[str, Any]]:
+    """Say where the leaves of an approval's arguments come from, as the ledger keeps it.
+
+    `run` and `super_step` are where a tool gave the value; both are None where none did.
+    """
+    decision = (
+        Effect.objects.filter(run_id=approval.run_id, approval_id=approval.id)
+        .values_list("decision", flat=True)
+        .first()
+    )
+    known = from_json(((decision or {}).get("facts") or {}).get("provenance"))
+    return [
+        {"pointer": leaf, **_origin(origin), **_step_of(origin.place)}
+        for leaf, origin in known.origins.items()
+    ]
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    return {
+        "label": origin.label.value,
+        "trusted": origin.trusted,
+        "tainted": origin.tainted,
+        "name": origin.name,
+        "place": origin.place,
+    }
+
+
+def _step_of(place: str) -> dict[str, Any]:
+    run, _, rest = place.partition("/")
+    step = rest.partition("/")[0]
+    return {"run": run or None, "super_step": int(step) if step.isdigit() else None}
+
+
+def open_questions(actor: Actor, *, now: datetime) -> list[tuple[ApprovalView, str]]:
+    """List what waits for a decision, each with why this reviewer may not decide it, if so.
+
+    The overdue first, then by risk and the time that is left.
+    """
+    rows = Approval.objects.filter(state=ApprovalState.OPEN).order_by("expires_at", "id")[:500]
+    return reviews.for_reviewer(rows, actor, now=now)
+
+
 def known_budget(budget_id: UUID) -> BudgetView:
     """Read one budget.
 
@@ -171,6 +235,7 @@ def _row(row: Run) -> dict[str, Any]:
         "started_at": row.started_at,
         "finished_at": row.finished_at,
         "deadline": row.deadline_at,
+        "parent_id": row.parent_id,
     }
 
 
@@ -189,6 +254,9 @@ def _waiting_on(row: Run, budgets: Iterable[BudgetView]) -> Iterable[WaitingOn]:
     elif row.reason == Reason.BUDGET:
         for held in budgets:
             yield WaitingOn(kind="budget", id=held.id, text=f"the budget of the {held.scope}")
+    elif row.reason == Reason.CHILDREN:
+        left = Run.objects.filter(parent_id=row.id).exclude(state__in=FINAL_STATES).count()
+        yield WaitingOn(kind=row.reason, text=f"{left} of the runs it started")
     else:
         yield WaitingOn(kind=row.reason, until=row.due_at)
 

@@ -13,8 +13,9 @@ from django.db import connection
 from policy.core.json import Json, JsonObject
 from runs.core import checkpoint, travel
 from runs.core.checkpoint import TaskSpec
-from runs.errors import UnknownCheckpoint, UnknownRun
+from runs.errors import HistoryGone, UnknownCheckpoint, UnknownRun
 from runs.models import Checkpoint, Effect, Run
+from runs.queries.compensations import compensations, stands_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,10 @@ class DiffView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingView:
-    """An effect that going back leaves standing: it was done, or nobody knows."""
+    """An effect that going back leaves standing: it was done, or nobody knows.
+
+    `compensation` says whether it can be compensated, or was (`runs.core.compensation`).
+    """
 
     key: str
     name: str
@@ -45,6 +49,7 @@ class StandingView:
     super_step: int
     stands: str
     request: Json
+    compensation: str
 
 
 def checkpoint_of(run_id: UUID, super_step: int | None) -> checkpoint.Checkpoint:
@@ -53,12 +58,16 @@ def checkpoint_of(run_id: UUID, super_step: int | None) -> checkpoint.Checkpoint
     Raises:
         UnknownRun: the scope's tenant has no such run.
         UnknownCheckpoint: the run has none of that number.
+        HistoryGone: it had, and its history was removed.
     """
-    run = Run.objects.filter(pk=run_id).only("id", "tenant_id", "super_step").first()
+    facts = ("id", "tenant_id", "super_step", "history_removed_at")
+    run = Run.objects.filter(pk=run_id).only(*facts).first()
     if run is None:
         raise UnknownRun(f"there is no run {run_id}")
     at = run.super_step if super_step is None else super_step
     mark = Checkpoint.objects.filter(run_id=run_id, super_step=at).first()
+    if mark is None and run.history_removed_at is not None and at < run.super_step:
+        raise HistoryGone(run_id, run.history_removed_at)
     if mark is None:
         raise UnknownCheckpoint(f"run {run_id} has checkpoints 0 to {run.super_step}, not {at}")
     head = checkpoint.decode_head(mark.head)
@@ -107,27 +116,22 @@ def standing(run_id: UUID, since: int) -> list[StandingView]:
     """
     if not Run.objects.filter(pk=run_id).exists():
         raise UnknownRun(f"there is no run {run_id}")
+    undone = {one.key: one.state for one in compensations(run_id, since)}
     rows = Effect.objects.filter(run_id=run_id, super_step__gte=since)
-    found = [(row, _stands(row)) for row in rows.order_by("super_step", "task", "ordinal")]
+    found = [
+        (f"{run_id}/{row.super_step}/{row.task}/{row.ordinal}", row, stands_of(row))
+        for row in rows.order_by("super_step", "task", "ordinal")
+    ]
     return [
         StandingView(
-            key=f"{run_id}/{row.super_step}/{row.task}/{row.ordinal}",
+            key=key,
             name=row.name,
             effect=row.effect,
             super_step=row.super_step,
             stands=stands,
             request=row.request,
+            compensation=undone[key],
         )
-        for row, stands in found
+        for key, row, stands in found
         if stands is not None
     ]
-
-
-def _stands(row: Effect) -> travel.Stands | None:
-    return travel.stands(
-        kind=row.kind,
-        effect=row.effect,
-        state=row.state,
-        error_class=row.error_class,
-        attempts=row.attempts,
-    )

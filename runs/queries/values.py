@@ -32,6 +32,7 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     deadline: datetime | None
+    parent_id: UUID | None
 
     @property
     def is_final(self) -> bool:
@@ -62,7 +63,9 @@ class RunView(RunRow):
     cancel_requested_at: datetime | None
     crashes: int
     worker: str
+    history_removed_at: datetime | None
     origin_run_id: UUID | None
+    compensates_id: UUID | None
     origin_super_step: int | None
 
 
@@ -165,4 +168,5 @@ class RunFilter:
 
     states: frozenset[str] = frozenset()
     agent: str = ""
+    parent: UUID | None = None
     metadata: tuple[tuple[str, str], ...] = ()

@@ -9,6 +9,7 @@
 --   6_saves     everything that happened in a super-step, or nothing
 --   7_groups    the same for several runs at once
 --   9_children  runs that a run spawns, and waits for
+--   approvals   questions to people, and what becomes of them with time
 --
 -- `manage.py migrate` runs these files again each time, in the order of their names: a
 -- function is replaced; one whose parameters changed stands beside the old one, so that

@@ -23,7 +23,8 @@ BEGIN
         'attempt', e.attempt, 'outcome', e.outcome,
         'approval', a.state, 'approval_digest', a.digest, 'approval_policy', a.policy_version,
         'approval_by', a.decided_by, 'approval_reason', a.decision_reason,
-        'approval_result', a.result))
+        'approval_result', a.result,
+        'approval_arguments', CASE WHEN a.proposed IS NOT NULL THEN a.arguments END))
       FROM runs_effect AS e LEFT JOIN policy_approval AS a ON a.id = e.approval_id
       WHERE e.run_id = p_run AND e.super_step = p_super_step));
 END $$;
@@ -31,16 +32,22 @@ END $$;
 -- A run's own facts, as the worker needs them.
 CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
+    'tenant', t.slug, 'policy', t.policy_version_id,
+    'roles', to_jsonb(p.roles), 'scopes', to_jsonb(p.scopes),
+    'spent', (b.cost_spent + b.cost_overdraft)::text, 'calls', b.tool_calls_spent + b.tool_calls_reserved,
     'agent_version', p_run.agent_version_id, 'agent', p_run.agent_name,
     'principal', p_run.principal_id, 'started_by', p_run.started_by,
-    'roles', (SELECT to_jsonb(roles) FROM policy_principal WHERE id = p_run.principal_id),
     'super_step', p_run.super_step, 'wakeups', p_run.wakeups, 'token', p_run.fencing_token,
     'deadline', extract(epoch FROM p_run.deadline_at),
     'now', extract(epoch FROM clock_timestamp()),
     'cancel', p_run.cancel_requested_at IS NOT NULL
       OR runs_called_off(p_run.ancestor_ids, p_run.join_id),
-    'depth', coalesce(cardinality(p_run.ancestor_ids), 0),
-    'policy', (SELECT policy_version_id FROM policy_tenant WHERE id = p_run.tenant_id))
+    'depth', coalesce(cardinality(p_run.ancestor_ids), 0))
+  FROM policy_tenant AS t
+  LEFT JOIN policy_principal AS p ON p.id = p_run.principal_id
+  LEFT JOIN policy_budget AS b
+    ON b.tenant_id = p_run.tenant_id AND b.scope = 'run' AND b.scope_id = p_run.id
+  WHERE t.id = p_run.tenant_id
 $$;
 
 -- A log channel as of a super-step, oldest item first. What a rewind left behind is skipped.
@@ -88,6 +95,9 @@ BEGIN
     END IF;
     RETURN NULL;
   END IF;
+  -- What it waited for before it may not ask for this time: what it does is wanted anew.
+  UPDATE runs_join SET want_succeeded = NULL, want_failed = NULL
+    WHERE run_id = p_run AND want_succeeded IS NOT NULL;
   IF v_run.fencing_token = 1 THEN
     PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(
       jsonb_build_array('run.started', jsonb_build_object('worker', p_worker))));
@@ -99,7 +109,7 @@ BEGIN
       WHERE id = p_run;
     PERFORM runs_emit(p_tenant, p_run, v_run.event_seq, jsonb_build_array(
       jsonb_build_array('run.parked', jsonb_build_object('reason', 'poison', 'crashes', v_run.crashes))));
-    PERFORM runs_audit(p_tenant, 'system', 'run.parked', 'run/' || p_run,
+    PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'run.parked', 'run/' || p_run,
       jsonb_build_object('reason', 'poison', 'crashes', v_run.crashes));
     RETURN NULL;
   END IF;
@@ -129,8 +139,12 @@ BEGIN
       l ->> 3 AS task, (l ->> 4)::bigint AS token
     FROM jsonb_array_elements(p_leases) AS l WHERE l ->> 3 <> ''
   )
-  UPDATE public.runs_task AS t SET lease_expires_at = public.runs_in(p_ttl) FROM wanted AS w
-    WHERE t.run_id = w.run AND t.super_step = w.step AND t.task = w.task
+  UPDATE public.runs_task AS t SET lease_expires_at = public.runs_in(p_ttl) FROM (
+      SELECT t.run_id, t.super_step, t.task, w.token, w.tenant FROM wanted AS w
+      JOIN public.runs_task AS t ON t.run_id = w.run AND t.super_step = w.step AND t.task = w.task
+      ORDER BY 1, 2, 3 FOR NO KEY UPDATE OF t SKIP LOCKED
+    ) AS w
+    WHERE t.run_id = w.run_id AND t.super_step = w.super_step AND t.task = w.task
       AND t.tenant_id = w.tenant AND t.fencing_token = w.token AND t.state = 'running';
   RETURN (
     WITH seen AS (
@@ -195,27 +209,35 @@ END $$;
 
 -- A worker was seen to die: end its leases now instead of waiting for them, and nudge what
 -- it held (dated back, so that the relay sends it in its next round). What has cost a worker
--- before waits a second longer each time, so that bad luck is not soon taken for poison.
--- Crosses tenants.
+-- before waits a second longer each time, so that bad luck is not soon taken for poison. Locks
+-- in the order of the ids, as group commits do. Crosses tenants.
 CREATE OR REPLACE FUNCTION runs_bury(p_worker text) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
 DECLARE
   v_runs int;
   v_tasks int;
 BEGIN
-  WITH freed AS (
+  WITH held AS (
+    SELECT id FROM public.runs_run
+      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      ORDER BY id FOR NO KEY UPDATE
+  ), freed AS (
     UPDATE public.runs_run
       SET lease_expires_at = least(lease_expires_at, public.runs_in(crashes)), nudged_at = NULL
-      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      WHERE id IN (SELECT id FROM held)
       RETURNING tenant_id, id
   ), nudged AS (
     INSERT INTO public.runs_outboxmessage (tenant_id, run_id, task, created_at)
       SELECT tenant_id, id, '', clock_timestamp() - interval '1 hour' FROM freed RETURNING 1
   ) SELECT count(*) INTO v_runs FROM nudged;
-  WITH freed AS (
+  WITH held AS (
+    SELECT run_id, super_step, task FROM public.runs_task
+      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      ORDER BY run_id, super_step, task FOR NO KEY UPDATE
+  ), freed AS (
     UPDATE public.runs_task
       SET lease_expires_at = least(lease_expires_at, public.runs_in(crashes)), nudged_at = NULL
-      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      WHERE (run_id, super_step, task) IN (SELECT run_id, super_step, task FROM held)
       RETURNING tenant_id, run_id, super_step, task
   ), nudged AS (
     INSERT INTO public.runs_outboxmessage (tenant_id, run_id, super_step, task, created_at)

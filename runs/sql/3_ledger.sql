@@ -19,8 +19,10 @@ BEGIN
         state = v_item ->> 'state',
         outcome = v_item -> 'outcome',
         error_class = coalesce(v_item ->> 'error_class', ''),
-        attempts = CASE WHEN v_item ? 'attempt_failed'
-          THEN attempts || jsonb_build_array(v_item -> 'attempt_failed') ELSE attempts END,
+        attempts = CASE
+          WHEN v_item ? 'found' THEN attempts || jsonb_build_array(v_item -> 'found')
+          WHEN v_item ? 'attempt_failed' THEN attempts || jsonb_build_array(v_item -> 'attempt_failed')
+          ELSE attempts END,
         cost = cost + (v_item ->> 'cost')::numeric,
         input_tokens = input_tokens + (v_item ->> 'input_tokens')::bigint,
         output_tokens = output_tokens + (v_item ->> 'output_tokens')::bigint,
@@ -36,7 +38,11 @@ BEGIN
         (v_old.kind = 'model')::int, (v_old.kind = 'tool')::int);
     END IF;
     v_place := p_run || '/' || p_super_step || '/' || v_old.task || '/' || v_old.ordinal;
-    PERFORM runs_audit(p_tenant, p_worker, 'effect.' || (v_item ->> 'state'), 'effect/' || v_place,
+    IF v_item ? 'found' THEN
+      PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'effect.reconciled', 'effect/' || v_place,
+        jsonb_build_object('name', v_old.name, 'digest', v_old.digest) || (v_item -> 'found'));
+    END IF;
+    PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'effect.' || (v_item ->> 'state'), 'effect/' || v_place,
       jsonb_build_object('name', v_old.name, 'digest', v_old.digest,
         'error_class', coalesce(v_item ->> 'error_class', ''), 'cost', v_item -> 'cost'));
     v_events := v_events || jsonb_build_array(jsonb_build_array('effect.' || (v_item ->> 'state'),
@@ -46,8 +52,23 @@ BEGIN
   PERFORM runs_emit(p_tenant, p_run, p_seq, v_events);
 END $$;
 
+-- Say whether a call at another place compensates an effect, or did. The effect's own row is
+-- locked, so that of two who ask at once one is told.
+CREATE OR REPLACE FUNCTION runs_is_compensated(
+  p_tenant uuid, p_effect text, p_run uuid, p_super_step int, p_task text, p_ordinal int
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM runs_effect WHERE run_id = split_part(p_effect, '/', 1)::uuid
+    AND super_step = split_part(p_effect, '/', 2)::int AND task = split_part(p_effect, '/', 3)
+    AND ordinal = split_part(p_effect, '/', 4)::int FOR UPDATE;
+  RETURN EXISTS (SELECT 1 FROM runs_effect
+    WHERE tenant_id = p_tenant AND compensates = p_effect
+      AND (state <> 'failed' OR outcome -> 'in_doubt' = 'true')
+      AND (run_id, super_step, task, ordinal) <> (p_run, p_super_step, p_task, p_ordinal));
+END $$;
+
 -- Write an effect down before it is sent (or why it is not), and set its money aside.
--- Gives: ok | lease_lost | cancelled | deadline | reserved | <unit that the budget lacks>
+-- Gives: ok | lease_lost | cancelled | deadline | compensated | reserved | <unit that the budget lacks>
 CREATE OR REPLACE FUNCTION runs_put_effect(
   p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
   p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb
@@ -88,6 +109,10 @@ BEGIN
   IF v_begins AND v_run.deadline_at <= clock_timestamp() THEN
     RETURN 'deadline';
   END IF;
+  IF p_effect ? 'compensates' AND v_state <> 'failed' AND runs_is_compensated(
+      p_tenant, p_effect ->> 'compensates', p_run, p_super_step, p_task, p_ordinal) THEN
+    RETURN 'compensated';
+  END IF;
   SELECT * INTO v_old FROM runs_effect
     WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal
     FOR UPDATE;
@@ -97,11 +122,12 @@ BEGIN
     PERFORM policy_settle(p_tenant, v_run.budget_ids, v_old.reserved_cost, v_old.reserved_tokens,
       v_old.reserved_cost, v_old.reserved_tokens,
       (v_old.kind = 'model')::int, (v_old.kind = 'tool')::int);
-    UPDATE runs_effect SET cost = cost + reserved_cost, reserved_cost = 0, reserved_tokens = 0,
+    UPDATE runs_effect SET cost = cost + reserved_cost, reserved_cost = 0,
+        output_tokens = output_tokens + reserved_tokens, reserved_tokens = 0,
         state = 'retrying', outcome = NULL,
         attempts = attempts || jsonb_build_array(jsonb_build_object(
           'attempt', attempt, 'error_class', 'outcome_unknown', 'detail', coalesce(p_effect ->> 'lost', 'its worker died'),
-          'cost', reserved_cost))
+          'cost', reserved_cost, 'tokens', reserved_tokens))
       WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal;
   END IF;
   IF v_state = 'claimed' THEN
@@ -111,33 +137,35 @@ BEGIN
     IF v_lacking IS NOT NULL THEN
       RETURN v_lacking;
     END IF;
+    -- Whoever sends within so many seconds of writing this is no zombie, however late the
+    -- lease was renewed the last time.
+    IF p_effect ? 'keep' AND p_lone THEN
+      UPDATE runs_run SET lease_expires_at =
+          greatest(lease_expires_at, runs_in((p_effect ->> 'keep')::float8)) WHERE id = p_run;
+    ELSIF p_effect ? 'keep' THEN
+      UPDATE runs_task SET lease_expires_at =
+          greatest(lease_expires_at, runs_in((p_effect ->> 'keep')::float8))
+        WHERE run_id = p_run AND super_step = p_super_step AND task = p_task;
+    END IF;
   END IF;
   IF p_effect ? 'approval' THEN
     v_approval := (p_effect -> 'approval' ->> 'id')::uuid;
-    INSERT INTO policy_approval (
-        id, tenant_id, kind, state, version, run_id, effect_key, agent, tool, tool_version,
-        arguments, digest, policy_version, rule, reason, created_at, expires_at,
-        decided_by, decision_reason)
-      SELECT v_approval, p_tenant, a.kind, 'open', 1, p_run, v_place, v_run.agent_name,
-        p_effect ->> 'name', p_effect ->> 'version', p_effect -> 'request', a.digest,
-        a.policy_version, a.rule, left(a.reason, 500), clock_timestamp(), runs_in(a.seconds), '', ''
-      FROM jsonb_to_record(p_effect -> 'approval')
-        AS a (kind text, digest text, policy_version text, rule text, reason text, seconds float8);
-    PERFORM runs_audit(p_tenant, p_worker, 'approval.requested', 'approval/' || v_approval,
+    PERFORM runs_ask(p_tenant, v_run, v_place, p_effect);
+    PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'approval.requested', 'approval/' || v_approval,
       jsonb_build_object('effect', v_place, 'digest', p_effect -> 'approval' -> 'digest'));
     v_events := v_events || jsonb_build_array(jsonb_build_array('approval.requested',
       jsonb_build_object('approval', v_approval, 'key', v_place, 'tool', p_effect -> 'name')));
   END IF;
   INSERT INTO runs_effect AS e (
       tenant_id, run_id, super_step, task, ordinal, kind, name, version, effect, digest, request,
-      state, attempt, attempts, fencing_token, decision, approval_id, outcome, error_class,
+      state, attempt, attempts, fencing_token, decision, approval_id, compensates, outcome, error_class,
       reserved_cost, reserved_tokens, cost, input_tokens, output_tokens, price_version,
       claimed_at, finished_at)
     VALUES (
       p_tenant, p_run, p_super_step, p_task, p_ordinal, p_effect ->> 'kind', p_effect ->> 'name',
       coalesce(p_effect ->> 'version', ''), p_effect ->> 'effect', p_effect ->> 'digest',
       p_effect -> 'request', v_state, (v_state = 'claimed')::int, '[]', p_token, coalesce(p_effect -> 'decision', '{}'),
-      v_approval, p_effect -> 'outcome', coalesce(p_effect ->> 'error_class', ''),
+      v_approval, p_effect ->> 'compensates', p_effect -> 'outcome', coalesce(p_effect ->> 'error_class', ''),
       coalesce((v_reserve ->> 'cost')::numeric, 0), coalesce((v_reserve ->> 'tokens')::bigint, 0),
       0, 0, 0, '',
       CASE WHEN v_state = 'claimed' THEN clock_timestamp() END,
@@ -145,16 +173,16 @@ BEGIN
     ON CONFLICT (run_id, super_step, task, ordinal) DO UPDATE SET
       state = excluded.state,
       attempt = e.attempt + excluded.attempt,
-      version = excluded.version, effect = excluded.effect,
+      version = excluded.version, effect = excluded.effect, request = excluded.request,
       fencing_token = excluded.fencing_token,
       decision = CASE WHEN excluded.decision = '{}' THEN e.decision ELSE excluded.decision END,
       approval_id = coalesce(excluded.approval_id, e.approval_id),
       outcome = excluded.outcome, error_class = excluded.error_class,
       reserved_cost = excluded.reserved_cost, reserved_tokens = excluded.reserved_tokens,
       claimed_at = coalesce(excluded.claimed_at, e.claimed_at), finished_at = excluded.finished_at;
-  PERFORM runs_audit(p_tenant, p_worker, 'effect.' || v_state, 'effect/' || v_place,
+  PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'effect.' || v_state, 'effect/' || v_place,
     jsonb_build_object('name', p_effect -> 'name', 'digest', p_effect -> 'digest',
-      'decision', p_effect -> 'decision'));
+      'decision', (p_effect -> 'decision') - 'facts'));
   IF v_state <> 'claimed' AND v_state <> 'held' THEN
     v_events := v_events || jsonb_build_array(jsonb_build_array('effect.' || v_state,
       jsonb_build_object('key', v_place, 'kind', p_effect -> 'kind', 'name', p_effect -> 'name',

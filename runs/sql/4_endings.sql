@@ -1,20 +1,27 @@
 -- A run that ends, that is stopped from the outside, or that is called upon.
 
--- Everything that must be settled when a run ends: open questions, unsent effects, money.
-CREATE OR REPLACE FUNCTION runs_close(p_tenant uuid, p_run uuid, p_budgets uuid[], p_actor text)
-RETURNS void LANGUAGE plpgsql AS $$
+-- Everything that must be settled when a run ends, or is rewound: open questions, unsent effects,
+-- money. A lost call is booked at its estimate, in its own row as in the budgets.
+DROP FUNCTION IF EXISTS runs_close(uuid, uuid, uuid[], text);
+CREATE OR REPLACE FUNCTION runs_close(
+  p_tenant uuid, p_run uuid, p_budgets uuid[], p_actor text,
+  p_unsent text DEFAULT 'the run ended before it was sent'
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_effect runs_effect;
 BEGIN
   WITH withdrawn AS (
     UPDATE policy_approval SET state = 'withdrawn', decided_at = clock_timestamp(),
         version = version + 1
-      WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open' RETURNING id
+      WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open' RETURNING id, digest, version
+  ), decided AS (
+    INSERT INTO policy_approvaldecision (tenant_id, approval_id, action, by, name, digest, version, is_final)
+      SELECT p_tenant, id, 'withdraw', p_actor, p_actor, digest, version, true FROM withdrawn
   ) INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
     SELECT p_tenant, p_actor, 'approval.withdrawn', 'approval/' || id, '{}' FROM withdrawn;
   WITH unsent AS (
     UPDATE runs_effect SET state = 'failed', error_class = 'cancellation',
-        outcome = jsonb_build_object('failed', 'cancellation', 'detail', 'the run ended before it was sent'),
+        outcome = jsonb_build_object('failed', 'cancellation', 'detail', p_unsent),
         finished_at = clock_timestamp()
       WHERE run_id = p_run AND state IN ('held', 'retrying') RETURNING super_step, task, ordinal, name
   ) INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
@@ -28,7 +35,8 @@ BEGIN
       v_effect.reserved_cost, v_effect.reserved_tokens,
       (v_effect.kind = 'model')::int, (v_effect.kind = 'tool')::int);
     UPDATE runs_effect SET state = 'unknown', error_class = 'outcome_unknown',
-        cost = cost + reserved_cost, reserved_cost = 0, reserved_tokens = 0
+        cost = cost + reserved_cost, reserved_cost = 0,
+        output_tokens = output_tokens + reserved_tokens, reserved_tokens = 0
       WHERE run_id = p_run AND super_step = v_effect.super_step AND task = v_effect.task
         AND ordinal = v_effect.ordinal;
     PERFORM runs_audit(p_tenant, p_actor, 'effect.unknown',
@@ -61,6 +69,17 @@ BEGIN
     jsonb_build_object('detail', p_detail));
   PERFORM runs_tell_family(v_run);
   RETURN v_run.state;
+END $$;
+
+-- Append an event to a run's log, whatever its state, and change nothing else of it.
+CREATE OR REPLACE FUNCTION runs_tell(p_tenant uuid, p_run uuid, p_event text, p_data jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_seq bigint;
+BEGIN
+  UPDATE runs_run SET event_seq = event_seq + 1 WHERE id = p_run AND tenant_id = p_tenant
+    RETURNING event_seq INTO v_seq;
+  PERFORM runs_emit(p_tenant, p_run, v_seq - 1, jsonb_build_array(jsonb_build_array(p_event, p_data)));
 END $$;
 
 -- Call upon a run: something it may wait for has happened. A run that is set aside is

@@ -63,8 +63,8 @@ BEGIN
   END IF;
   PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - jsonb_array_length(p_events), p_events);
   IF v_run.finished_at IS NOT NULL THEN
-    PERFORM runs_close(p_tenant, p_run, v_run.budget_ids, p_worker);
-    PERFORM runs_audit(p_tenant, p_worker, 'run.' || v_run.state, 'run/' || p_run,
+    PERFORM runs_close(p_tenant, p_run, v_run.budget_ids, 'worker:' || p_worker);
+    PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'run.' || v_run.state, 'run/' || p_run,
       jsonb_build_object('super_step', v_run.super_step, 'error_class', v_run.error_class));
     v_others := runs_tell_family(v_run);
   ELSIF v_run.state <> 'running' THEN
@@ -74,7 +74,7 @@ BEGIN
         RETURNING * INTO v_run;
     END IF;
     IF v_run.state <> 'queued' THEN
-      PERFORM runs_audit(p_tenant, p_worker, 'run.' || v_run.state, 'run/' || p_run,
+      PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'run.' || v_run.state, 'run/' || p_run,
         jsonb_build_object('reason', v_run.reason, 'super_step', v_run.super_step));
     ELSE
       v_sent := runs_nudge(p_tenant, p_run, NULL, '');

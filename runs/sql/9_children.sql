@@ -53,6 +53,25 @@ RETURNS jsonb LANGUAGE sql VOLATILE AS $$
   ) SELECT coalesce(jsonb_agg(jsonb_build_array(run_id, id)), '[]') FROM sent
 $$;
 
+-- A run was rewound: those of its children that it spawned since will not be joined by anybody,
+-- so they are called off, and a message is left for each.
+CREATE OR REPLACE FUNCTION runs_leave_children(p_tenant uuid, p_run uuid, p_super_step int)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_join uuid;
+BEGIN
+  FOR v_join IN SELECT j.id FROM runs_join AS j
+      WHERE j.run_id = p_run AND j.id IN (
+        SELECT (outcome -> 'value' ->> 'join')::uuid FROM runs_effect
+        WHERE run_id = p_run AND super_step >= p_super_step AND kind = 'child' AND state = 'done')
+      ORDER BY j.id FOR UPDATE
+  LOOP
+    UPDATE runs_join SET is_over = true, want_succeeded = NULL, want_failed = NULL
+      WHERE id = v_join;
+    PERFORM runs_call_children(p_tenant, p_run, v_join);
+  END LOOP;
+END $$;
+
 -- Start children: their rows, first checkpoints, budgets, events and messages, and the effect
 -- that says so, in one statement. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
 CREATE OR REPLACE FUNCTION runs_spawn(
@@ -100,7 +119,7 @@ BEGIN
       jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run)
     FROM unnest(v_ids) AS id;
   INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
-    SELECT p_tenant, p_worker, 'run.started', 'run/' || id,
+    SELECT p_tenant, 'worker:' || p_worker, 'run.started', 'run/' || id,
       jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run)
     FROM unnest(v_ids) AS id;
   INSERT INTO runs_join (id, tenant_id, run_id, total, succeeded, failed, is_over)
@@ -141,7 +160,7 @@ BEGIN
   UPDATE runs_effect SET state = 'done', outcome = jsonb_build_object('value', v_results),
       finished_at = clock_timestamp()
     WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal;
-  PERFORM runs_audit(p_tenant, p_worker, 'effect.done', 'effect/' || v_place,
+  PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'effect.done', 'effect/' || v_place,
     jsonb_build_object('name', p_effect -> 'name', 'digest', p_effect -> 'digest'));
   UPDATE runs_run SET event_seq = event_seq + 1 WHERE id = p_run RETURNING event_seq INTO v_seq;
   PERFORM runs_emit(p_tenant, p_run, v_seq - 1, jsonb_build_array(jsonb_build_array('effect.done',

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from policy.core.json import JsonObject
 from policy.core.money import Balance
 from runs.core.checkpoint import encode
-from runs.core.effects import EffectState
+from runs.core.effects import EffectKind, EffectState
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.ports import Brood, Joined, Lease, Newborn, Nudge, Put, PutEffect, Settled, Spawned, Wait
 from runs.testing import ledger
@@ -60,6 +60,25 @@ def call_children(store: MemoryStore, run: RunRow, join_id: str = "") -> list[Nu
     return [
         store.nudge(child) for child in _children(store, run, join_id) if child.state not in FINAL
     ]
+
+
+def leave(store: MemoryStore, run: RunRow, super_step: int) -> None:
+    """Call off the children that a run spawned since a super-step that it is rewound to."""
+    for place, row in run.effects.items():
+        is_birth = row.kind is EffectKind.CHILD and row.state is EffectState.DONE
+        if not is_birth or place.super_step < super_step:
+            continue
+        told: Any = row.outcome
+        brood = store.joins[told["value"]["join"]]
+        brood.want_succeeded, brood.want_failed, brood.is_over = None, None, True
+        call_children(store, run, told["value"]["join"])
+
+
+def forget_wants(store: MemoryStore, run: RunRow) -> None:
+    """Forget what a run waited for before: what it does is wanted anew."""
+    for join in store.joins.values():
+        if join.run_id == run.id:
+            join.want_succeeded = join.want_failed = None
 
 
 def _children(store: MemoryStore, run: RunRow, join_id: str) -> Iterable[RunRow]:

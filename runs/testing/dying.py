@@ -21,6 +21,7 @@ from runs.ports import (
     Settled,
     Spawned,
     Store,
+    Told,
     Wait,
 )
 
@@ -79,6 +80,11 @@ class Mortal:
         """See `Store.read_log`."""
         self.pulse()
         return self._store.read_log(run_id, tenant_id, channel, upto)
+
+    def read_told(self, lease: Lease, after: int) -> Told:
+        """See `Store.read_told`."""
+        self.pulse()
+        return self._store.read_told(lease, after)
 
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """See `Store.put_effect`."""

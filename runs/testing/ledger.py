@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from policy.core import money
@@ -29,17 +30,16 @@ def put(
     """Write an effect down before it is sent (or why it is not), and set its money aside."""
     settle_all(store, run, before)
     is_claim = wish.state is EffectState.CLAIMED
-    begins = is_claim or wish.kind is EffectKind.CHILD
-    if begins and store.called_off(run):
-        return Put.CANCELLED
-    if begins and run.deadline is not None and run.deadline <= store.clock():
-        return Put.DEADLINE
+    if (refused := _refused(store, run, wish)) is not None:
+        return refused
     old = run.effects.get(wish.place)
     if old is not None and old.state is EffectState.CLAIMED:
         _lost(store, run, old, wish.lost)
     if is_claim and (unit := reserve(store.budgets, run.budgets, wish.reserve)) is not None:
         above = [store.budgets[name] for name in run.budgets]
         return Put.RESERVED if money.lacks_only_for_now(above, wish.reserve) else Put(unit)
+    if is_claim and wish.keep:
+        _keep(store, run, lease, wish.keep)
     row = run.effects.setdefault(wish.place, EffectRow.of(wish, lease.token))
     if wish.question is not None:
         row.approval_id = _ask(store, run, wish, wish.question)
@@ -49,8 +49,40 @@ def put(
     return Put.OK
 
 
+def _refused(store: MemoryStore, run: RunRow, wish: PutEffect) -> Put | None:
+    begins = wish.state is EffectState.CLAIMED or wish.kind is EffectKind.CHILD
+    if begins and store.called_off(run):
+        return Put.CANCELLED
+    if begins and run.deadline is not None and run.deadline <= store.clock():
+        return Put.DEADLINE
+    if wish.compensates and wish.state is not EffectState.FAILED and _is_made(store, run, wish):
+        return Put.COMPENSATED
+    return None
+
+
+def _keep(store: MemoryStore, run: RunRow, lease: Lease, seconds: float) -> None:
+    held = run.tasks[run.super_step, lease.task] if lease.task else run
+    until = store.clock() + timedelta(seconds=seconds)
+    held.lease_until = max(held.lease_until or until, until)
+
+
+def _is_made(store: MemoryStore, run: RunRow, wish: PutEffect) -> bool:
+    """Say whether a call at another place compensates that effect, or did."""
+    return any(
+        row.compensates == wish.compensates and (one.id, row.place) != (run.id, wish.place)
+        for one in store.runs.values()
+        for row in one.effects.values()
+        if row.state is not EffectState.FAILED or _in_doubt(row)
+    )
+
+
+def _in_doubt(row: EffectRow) -> bool:
+    return isinstance(row.outcome, dict) and row.outcome.get("in_doubt") is True
+
+
 def _written(row: EffectRow, wish: PutEffect, token: int) -> None:
     row.state, row.version, row.effect, row.token = wish.state, wish.version, wish.effect, token
+    row.request = stored(wish.request)
     row.attempt += wish.state is EffectState.CLAIMED
     row.decision = stored(dict(wish.decision)) or row.decision
     row.outcome, row.error_class = stored(wish.outcome), wish.error_class
@@ -69,7 +101,13 @@ def _ask(store: MemoryStore, run: RunRow, wish: PutEffect, question: Question) -
         policy_version=question.policy_version,
         rule=question.rule,
         reason=question.reason,
+        created_at=store.clock(),
         expires_at=store.clock() + timedelta(seconds=question.seconds),
+        risk=question.risk,
+        terms=question.terms,
+        groups=frozenset(question.terms.groups),
+        owners=frozenset(question.terms.owners),
+        proposed=stored(question.proposed),
     )
     key = effect_key(run.id, wish.place)
     run.emit("approval.requested", {"approval": question.id, "key": key, "tool": wish.name})
@@ -85,10 +123,17 @@ def _lost(store: MemoryStore, run: RunRow, row: EffectRow, why: str) -> None:
             "error_class": ErrorClass.OUTCOME_UNKNOWN,
             "detail": why or "its worker died",
             "cost": str(row.reserved.cost),
+            "tokens": row.reserved.tokens,
         }
     )
-    row.cost, row.reserved = row.cost + row.reserved.cost, Amounts()
+    _booked(row)
     row.state, row.outcome = EffectState.RETRYING, None
+
+
+def _booked(row: EffectRow) -> None:
+    """Book a lost call at its estimate, in its own row as in the budgets."""
+    row.cost, row.tokens = row.cost + row.reserved.cost, row.tokens + row.reserved.tokens
+    row.reserved = Amounts()
 
 
 def _kept_calls(row: EffectRow) -> Amounts:
@@ -111,6 +156,8 @@ def settle_all(store: MemoryStore, run: RunRow, effects: Iterable[Settled]) -> N
         row.price_version = usage.price_version or row.price_version
         if item.attempt_failed is not None:
             row.attempts.append(stored(dict(item.attempt_failed)))
+        if item.found is not None:
+            row.attempts.append(stored(dict(item.found)))
         _tell(run, row)
 
 
@@ -135,7 +182,7 @@ def close(store: MemoryStore, run: RunRow) -> None:
         elif row.state is EffectState.CLAIMED:
             store.spend(run, reserved=row.reserved, actual=_kept_calls(row))
             row.state, row.error_class = EffectState.UNKNOWN, ErrorClass.OUTCOME_UNKNOWN
-            row.cost, row.reserved = row.cost + row.reserved.cost, Amounts()
+            _booked(row)
 
 
 def recorded(store: MemoryStore, run: RunRow) -> list[Recorded]:
@@ -155,6 +202,15 @@ def recorded(store: MemoryStore, run: RunRow) -> list[Recorded]:
     ]
 
 
+def made(run: RunRow) -> dict[str, Any]:
+    """Give what a run has spent, and how many tool calls it has begun."""
+    tools = [row for row in run.effects.values() if row.kind is EffectKind.TOOL]
+    return {
+        "spent": sum((row.cost for row in run.effects.values()), Decimal(0)),
+        "calls": sum(row.attempt for row in tools),
+    }
+
+
 def _approval(row: ApprovalRow | None) -> dict[str, Any]:
     if row is None:
         return {}
@@ -165,6 +221,7 @@ def _approval(row: ApprovalRow | None) -> dict[str, Any]:
         "approval_by": row.decided_by,
         "approval_reason": row.decision_reason,
         "approval_result": row.result,
+        "approval_arguments": None if row.proposed is None else row.arguments,
     }
 
 

@@ -11,21 +11,14 @@ from typing import Final
 from policy.core.json import Json, JsonObject
 from policy.core.money import Unit
 from policy.core.outcomes import ErrorClass
-from policy.errors import ApprovalNotOpen, InvalidDecision
 from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.travel import rewound
 from runs.errors import IllegalMove, SignalRefused
-from runs.testing import children, ledger
+from runs.testing import children, ledger, reviewing
 from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, SignalRow, stored
 from runs.testing.store import MemoryStore
 
-BECOMES: Final = {
-    ("tool_call", "approve"): "approved",
-    ("tool_call", "reject"): "rejected",
-    ("outcome_unknown", "happened"): "happened",
-    ("outcome_unknown", "not_happened"): "not_happened",
-}
 PARKED: Final = frozenset({Reason.POISON, Reason.VERSION})
 ENDABLE: Final = HELD_BACK | {RunState.QUEUED}
 
@@ -75,24 +68,20 @@ def cancel(store: MemoryStore, run: RunRow, reason: str) -> None:
 def decide(
     store: MemoryStore, approval: ApprovalRow, decision: str, *, reason: str, result: Json, by: str
 ) -> None:
-    """Decide an approval once, and wake the run that waits.
-
-    Raises:
-        ApprovalNotOpen: it was decided, expired or withdrawn before.
-        InvalidDecision: the decision does not fit its kind, or lacks a reason.
-    """
+    """Decide an approval once, and wake the run that waits; raises as `reviewing.decide`."""
     with store.lock:
-        if approval.state != "open" or approval.expires_at <= store.clock():
-            raise ApprovalNotOpen(approval.state if approval.state != "open" else "expired")
-        state = BECOMES.get((approval.kind, decision))
-        if state is None:
-            raise InvalidDecision(f"{decision} does not fit an approval of kind {approval.kind}")
-        if state == "rejected" and not reason.strip():
-            raise InvalidDecision("a rejection needs a reason: the agent is told it")
-        approval.state, approval.decided_by = state, by
-        approval.decision_reason, approval.result = reason, stored(result)
-        told = {"approval": approval.id, "decision": decision, "by": by}
-        wake(store, store.runs[approval.run_id], "approval.decided", told)
+        told = reviewing.decide(
+            approval, decision, reason=reason, result=result, by=by, now=store.clock()
+        )
+        if told is not None:
+            wake(store, store.runs[approval.run_id], "approval.decided", told)
+
+
+def edit(store: MemoryStore, approval: ApprovalRow, arguments: JsonObject, *, by: str) -> None:
+    """Put other arguments in the place of the agent's; raises as `reviewing.edit`."""
+    with store.lock:
+        version = store.runs[approval.run_id].effects[approval.place].version
+        reviewing.edit(approval, arguments, version=version, by=by, now=store.clock())
 
 
 def signal(store: MemoryStore, run: RunRow, name: str, payload: Json = None, id: str = "") -> None:  # noqa: A002 - the field's name
@@ -164,6 +153,7 @@ def rewind(store: MemoryStore, run: RunRow, super_step: int) -> None:
         run.checkpoints[run.super_step] = CheckpointRow(head=head, writes={}, token=run.token)
         run.state, run.reason, run.due_at = RunState.QUEUED, Reason.NONE, None
         run.crashes, run.error_class, run.error_detail = 0, "", ""
+        children.leave(store, run, super_step)
         run.emit("run.rewound", {"to": super_step, "from": run.super_step - 1})
         store.nudge(run)
 
@@ -173,10 +163,8 @@ def sweep(store: MemoryStore) -> None:
     with store.lock:
         now = store.clock()
         for approval in store.approvals.values():
-            if approval.state == "open" and approval.expires_at <= now:
-                approval.state = "expired"
-                run = store.runs[approval.run_id]
-                wake(store, run, "approval.expired", {"approval": approval.id})
+            if (event := reviewing.due(approval, now)) is not None:
+                wake(store, store.runs[approval.run_id], *event)
         for run in store.runs.values():
             _swept(store, run, _is_past(now))
 

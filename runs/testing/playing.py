@@ -17,48 +17,39 @@ takes over when the lease has run out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from math import inf
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from gateway.providers.scripted import Script
-from gateway.testing import ScriptedModel
-from policy import documents
-from policy.core.decide import Policy, Rule
 from policy.core.json import Json, JsonObject
 from policy.core.money import Balance, Limits, Unit
 from runs.advance import Burst, Engine
 from runs.agents.program import Program
-from runs.agents.registry import latest
 from runs.core.channels import Log
 from runs.core.checkpoint import decode
 from runs.core.effects import effect_key
 from runs.core.lifecycle import FINAL, RunState
 from runs.core.plan import first_checkpoint
-from runs.errors import UnknownAgent
 from runs.leases import LeaseKeeper
 from runs.loop import IoLoop
 from runs.ports import Nudge
 from runs.shell import Shell
-from runs.testing import people
+from runs.testing import arranging, people
+from runs.testing.arranging import Model, Rules
 from runs.testing.dying import Fate, Mortal
 from runs.testing.rows import ApprovalRow, RunRow
 from runs.testing.store import MemoryStore
-from runs.testing.world import ALLOW_WHAT_IS_GRANTED, Call, MemoryWorld, StandIns
+from runs.testing.world import Call, MemoryWorld, StandIns
 
 LEASE: Final = 60.0
 MOST_NUDGES: Final = 10_000
 TENANT: Final = "test"
 BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
-
-Model: TypeAlias = ScriptedModel | Script
-Rules: TypeAlias = Path | str | Mapping[str, Any] | Sequence[Rule]
 
 
 @dataclass(slots=True)
@@ -100,6 +91,7 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
     models: Mapping[str, Model] | None = None,
     policy: Rules | None = None,
     tools: StandIns | None = None,
+    hooks: StandIns | None = None,
     budget: Limits | None = None,
     deadline: timedelta | None = None,
     crash_before_write: int | Iterable[int] = (),
@@ -110,19 +102,21 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
     `agent` is a program or the name of one that was declared. `model` answers whatever
     model is asked; `models` answer by name. Without a `policy` every granted tool is
     allowed; give rules, a document, or the path of one. `tools` are functions that take
-    the place of declared tools. `programs` are the agents that it may start runs of.
+    the place of declared tools, `hooks` of their reconcile hooks. `programs` are the agents
+    that it may start runs of.
 
     Raises:
         UnknownAgent: no agent of that name was declared.
         InvalidInput: the input does not fit the agent.
     """
-    program = _program(agent)
+    program = arranging.program(agent)
     deaths = [crash_before_write] if isinstance(crash_before_write, int) else crash_before_write
     world = MemoryWorld(
-        programs={program.version: program, **_others(programs)},
-        rules=_policy(policy),
+        programs={program.version: program, **arranging.others(programs)},
+        rules=arranging.policy(policy),
         stand_ins=tools or {},
-        models=_models(model, models or {}),
+        hooks=hooks or {},
+        models=arranging.models(model, models or {}),
     )
     played = Played(program, world, Fate(frozenset(deaths)))
     played._start(run_input, budget, deadline)  # noqa: SLF001 - the two are one thing
@@ -363,35 +357,3 @@ class Played:
 
 def _leave_it(_: Iterable[Nudge]) -> None:
     """Leave messages in the outbox, where they are taken from."""
-
-
-def _program(agent: str | Program) -> Program:
-    if isinstance(agent, Program):
-        return agent
-    found = latest(agent)
-    if found is None:
-        raise UnknownAgent(agent)
-    return found
-
-
-def _others(programs: Iterable[str | Program]) -> dict[str, Program]:
-    found = [_program(one) for one in programs]
-    return {f"{program.name}/{program.version}": program for program in found}
-
-
-def _models(model: Model | None, named: Mapping[str, Model]) -> dict[str, ScriptedModel]:
-    given = dict(named) if model is None else {**named, "": model}
-    return {
-        name: one if isinstance(one, ScriptedModel) else ScriptedModel(one)
-        for name, one in given.items()
-    }
-
-
-def _policy(given: Rules | None) -> Policy:
-    if given is None:
-        return ALLOW_WHAT_IS_GRANTED
-    if isinstance(given, Path):
-        given = given.read_text("utf-8")
-    if isinstance(given, str | Mapping):
-        return Policy.of("memory", documents.read(given).compiled())
-    return Policy.of("memory", given)

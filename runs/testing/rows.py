@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from policy.core.approvals import ApprovalTerms
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
 from runs.core.checkpoint import decode_head
@@ -62,6 +63,7 @@ class EffectRow:
     cost: Decimal = Decimal(0)
     tokens: int = 0
     price_version: str = ""
+    compensates: str = ""
 
     @staticmethod
     def of(put: PutEffect, token: int) -> EffectRow:
@@ -76,6 +78,7 @@ class EffectRow:
             request=stored(put.request),
             state=put.state,
             token=token,
+            compensates=put.compensates,
         )
 
     @property
@@ -101,6 +104,16 @@ class ApprovalRow:
     rule: str
     reason: str
     expires_at: datetime
+    created_at: datetime
+    risk: str = ""
+    terms: ApprovalTerms = field(default_factory=ApprovalTerms)
+    groups: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
+    rung: int = 0
+    extended: bool = False
+    proposed: Json = None
+    edited_by: str = ""
+    votes: set[str] = field(default_factory=set)
     state: str = "open"
     decided_by: str = ""
     decision_reason: str = ""
@@ -151,6 +164,17 @@ class JoinRow:
 
 
 @dataclass(slots=True, kw_only=True)
+class MigrationRow:
+    """A run's change of version: from and to which, and where it stood afterwards."""
+
+    origin: str
+    target: str
+    super_step: int
+    token: int
+    appended: bool
+
+
+@dataclass(slots=True, kw_only=True)
 class RunRow:
     """One run and everything that hangs on it."""
 
@@ -184,6 +208,7 @@ class RunRow:
     tasks: dict[tuple[int, str], TaskRow] = field(default_factory=dict)
     effects: dict[Place, EffectRow] = field(default_factory=dict)
     signals: dict[str, SignalRow] = field(default_factory=dict)
+    migrations: list[MigrationRow] = field(default_factory=list)
 
     def emit(self, kind: str, data: JsonObject) -> None:
         """Append an event; its number is its place in the list, from 1."""
@@ -192,6 +217,15 @@ class RunRow:
     def free(self) -> None:
         """Give the lease back."""
         self.worker = self.lease_until = None
+
+
+def kept_of(run: RunRow) -> dict[str, TaskResult]:
+    """Give the results of the present super-step's tasks that are settled."""
+    return {
+        name: row.result
+        for (step, name), row in run.tasks.items()
+        if step == run.super_step and row.state == "settled" and row.result is not None
+    }
 
 
 def values_of(run: RunRow, head: JsonObject) -> dict[str, Json]:

@@ -1,7 +1,6 @@
 """Runs in memory: the same statements as `runs/sql`, over dictionaries and a given clock.
 
-For the tests of agents' authors. The contract suite (`tests/contract`) says each of its
-sentences of this store and of PostgreSQL's.
+For the tests of agents' authors. `tests/contract` says the same of it and of PostgreSQL's.
 """
 
 from __future__ import annotations
@@ -33,10 +32,11 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
+    Told,
     Wait,
 )
 from runs.shell import Clock
-from runs.testing import children, ledger, rows
+from runs.testing import children, ledger, rows, told
 from runs.testing.rows import ApprovalRow, CheckpointRow, JoinRow, RunRow, TaskRow, stored
 
 CRASH_LIMIT: Final = 5
@@ -79,9 +79,10 @@ class MemoryStore:
             if run is None or not self._is_claimable(run):
                 return None
             run.crashes += run.state is RunState.RUNNING and run.lease_until is not None
-            run.state, run.token, run.due_at = RunState.RUNNING, run.token + 1, None
-            run.reason = Reason.NONE
+            run.state, run.reason, run.due_at = RunState.RUNNING, Reason.NONE, None
+            run.token += 1
             self._hold(run, worker, ttl)
+            children.forget_wants(self, run)
             if run.token == 1:
                 run.emit("run.started", {"worker": worker})
             if run.crashes >= CRASH_LIMIT and not self.called_off(run):
@@ -261,6 +262,11 @@ class MemoryStore:
             copy: list[Json] = stored([] if run is None else rows.log_of(run, channel, upto))
             return copy
 
+    def read_told(self, lease: Lease, after: int) -> Told:
+        """Read what a run was told; see `Store.read_told`."""
+        with self.lock:
+            return told.read(self, self.runs[lease.run_id], after, lease.super_step)
+
     # --- Messages ----------------------------------------------------------------------------
 
     def nudge(self, run: RunRow, task: str = "") -> Nudge:
@@ -370,13 +376,11 @@ class MemoryStore:
             policy_version_id=self.policy_version,
             head=stored(head),
             values=rows.values_of(run, head),
-            kept={
-                name: row.result
-                for (step, name), row in run.tasks.items()
-                if step == run.super_step and row.state == "settled" and row.result is not None
-            },
+            kept=rows.kept_of(run),
             ledger=ledger.recorded(self, run),
             crashes=0 if row is None else row.crashes,
+            tenant=run.tenant_id,
+            **ledger.made(run),
             depth=len(run.ancestors),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
@@ -17,15 +17,18 @@ from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from gateway.errors import UnknownModel
 from gateway.testing import ScriptedModel
+from policy.calibration import Evidence
 from policy.core.decide import Decision, EffectClass, Policy, Rule
+from policy.core.gate import Barred, Cleared, Outgoing
 from policy.core.json import Json, JsonObject, storable
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.enforce import Permit
 from runs.agents.program import Program
 from runs.errors import UnknownAgent
 from runs.ports import Claimed
+from tools import finding, registry, schemas, signature
 from tools import invoke as tools_invoke
-from tools import registry, schemas, signature
+from tools.core.finding import CannotTell, Found
 from tools.core.spec import ToolCall, ToolSpec
 from tools.errors import PermitMismatch, ToolError, UnknownTool
 
@@ -54,17 +57,23 @@ def _alive() -> None:
 class MemoryWorld:
     """A `World` without a database or a network.
 
-    Tools are those that code declared, each replaced by its stand-in where there is one.
+    Tools are those that code declared, each replaced by its stand-in where there is one;
+    `hooks` stand in for reconcile hooks, by the tools' names.
     `models` are found by name, the one under "" answers for every other name.
-    `pulse` is asked before anything is sent; a dead process raises there.
+    `pulse` is asked before anything is sent; a dead process raises there. `gate` stands for
+    limits and breakers; what came back through it is kept in `answered`.
     """
 
     programs: Mapping[str, Program]
     rules: Policy = ALLOW_WHAT_IS_GRANTED
     stand_ins: StandIns = field(default_factory=dict)
+    hooks: StandIns = field(default_factory=dict)
     models: Mapping[str, ScriptedModel] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    known: Evidence = field(default_factory=Evidence)
     pulse: Callable[[], None] = _alive
+    gate: Callable[[Outgoing], Cleared | Barred] = Cleared
+    answered: list[tuple[Cleared, Outcome | None]] = field(default_factory=list)
 
     def program(self, claimed: Claimed) -> Program:
         """Give the program of the run's agent version."""
@@ -76,14 +85,18 @@ class MemoryWorld:
         """Give the rules."""
         return self.rules
 
+    def evidence(self, claimed: Claimed, tool: str) -> Evidence:  # noqa: ARG002 - one for all
+        """Give what triggers compare a call with."""
+        return self.known
+
     def tool(self, tenant_id: str, name: str) -> ToolSpec:  # noqa: ARG002 - one tenant
         """Find a tool, or raise UnknownTool."""
-        declared = registry.local().get(name)
-        if declared is not None:
-            return declared
-        if name in self.stand_ins:
-            return _read_off(name, self.stand_ins[name])
-        raise UnknownTool(name)
+        spec = registry.local().get(name)
+        if spec is None and name in self.stand_ins:
+            spec = _read_off(name, self.stand_ins[name])
+        if spec is None:
+            raise UnknownTool(name)
+        return replace(spec, reconcile="a stand-in") if name in self.hooks else spec
 
     def tools(self, tenant_id: str, granted: Sequence[str]) -> list[ToolSpec]:
         """Find the tools that match any of the granted patterns, by name."""
@@ -105,6 +118,24 @@ class MemoryWorld:
             raise UnknownModel(request.model)
         return gateway_complete.quote(request, model.route), None
 
+    def cleared(self, outgoing: Outgoing) -> Cleared | None:
+        """Let a call through, where `gate` does."""
+        answer = self.gate(outgoing)
+        return answer if isinstance(answer, Cleared) else None
+
+    def clear(self, outgoing: Outgoing) -> Cleared | Barred:
+        """Ask `gate`."""
+        return self.gate(outgoing)
+
+    def is_back(self, cleared: Cleared, outcome: Outcome | None) -> bool:
+        """Remember what became of a call."""
+        self.answered.append((cleared, outcome))
+        return True
+
+    def back(self, cleared: Cleared, outcome: Outcome | None) -> None:
+        """Remember what became of a call."""
+        self.answered.append((cleared, outcome))
+
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""
         self.pulse()
@@ -112,6 +143,16 @@ class MemoryWorld:
         if call.spec.name in self.stand_ins:
             return await _stand_in(self.stand_ins[call.spec.name], call, permit, now)
         return await tools_invoke.invoke(call, permit=permit, now=now)
+
+    async def find_out(self, call: ToolCall, *, now: datetime) -> Found:
+        """Ask a reconcile hook, or its stand-in."""
+        self.pulse()
+        name = call.spec.name
+        if name in self.hooks:
+            return await finding.ask(self.hooks[name], call, seconds=call.timeout, now=now)
+        if name in self.stand_ins:
+            return CannotTell("a stand-in has no reconcile hook; give one in `hooks`")
+        return await finding.find_out(call, now=now)
 
     async def complete(
         self,

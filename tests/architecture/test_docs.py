@@ -155,7 +155,9 @@ EMITTED: Final = (
     ("runs/sql/*.sql", r"jsonb_build_array\(\s*'([a-z_]+\.[a-z_]*)'"),
     ("runs/sweep.py", r"SELECT tenant_id, (?:run_)?id, '([a-z_]+\.[a-z_]+)'"),
     ("runs/operations/*.py", r"type=\"([a-z_]+\.[a-z_]+)\""),
-    ("runs/operations/*.py", r"\bwake\([^\"]*\"([a-z_]+\.[a-z_]+)\""),
+    ("runs/operations/migrate_runs.py", r"\b_change\([^\"]*\"([a-z_]+\.[a-z_]+)\""),
+    ("runs/operations/*.py", r"\b(?:wake|tell)\([^\"]*\"([a-z_]+\.[a-z_]+)\""),
+    ("runs/sql/approvals.sql", r"event := '([a-z_]+\.[a-z_]+)'"),
 )
 """Where events are made, and how it is written. A name that ends in a dot goes on with a state."""
 
@@ -208,7 +210,7 @@ def test_every_variable_of_the_environment_is_described_and_no_other() -> None:
 
 
 def test_every_code_of_a_problem_is_listed() -> None:
-    from agentops.problems import KINDS
+    from agentops.problem_kinds import KINDS
 
     _, _, errors = page("docs/api.md").partition("## Errors")
     listed = {

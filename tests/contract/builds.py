@@ -102,8 +102,9 @@ def a_model(place: Place = FIRST, **change: Any) -> PutEffect:
     return a_tool(place, **{**fields, **change})
 
 
-def a_question(kind: str = "tool_call") -> Question:
+def a_question(kind: str = "tool_call", **change: Any) -> Question:
     return Question(
+        **change,
         id=str(UUID(int=next(NUMBERS) + (id(NUMBERS) << 64))),
         kind=kind,
         digest=DIGEST,
@@ -114,8 +115,9 @@ def a_question(kind: str = "tool_call") -> Question:
     )
 
 
-def held(place: Place = FIRST) -> PutEffect:
-    return a_tool(place, state=EffectState.HELD, reserve=Amounts(), question=a_question())
+def held(place: Place = FIRST, **change: Any) -> PutEffect:
+    question = a_question(**change)
+    return a_tool(place, state=EffectState.HELD, reserve=Amounts(), question=question)
 
 
 def done(place: Place = FIRST, **usage: Any) -> Settled:

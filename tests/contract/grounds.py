@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 from policy.core.json import Json
 from policy.core.money import Balance, Limits, Unit
-from runs.agents import Channel, Node, Program, Reducer, graph, graph_agent
+from runs.agents import Channel, Node, Program, Reducer, code_agents, graph, graph_agent
 from runs.core.effects import effect_key
 from runs.core.plan import first_checkpoint
 from runs.operations.decide import Decision
 from runs.ports import Claimed, Lease, Nudge, Renewed, Store
-from runs.testing import MemoryStore, RunRow, people
+from runs.testing import MemoryStore, RunRow, migrating, people
 
 BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
 LEASE = 60.0
@@ -58,6 +58,7 @@ class SeenEffect:
     outcome: Json
     cost: Decimal
     version: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,9 @@ class SeenApproval:
     id: str
     state: str
     kind: str
+    groups: set[str]
+    owners: set[str]
+    rung: int
 
 
 class WholeStore(Store, Protocol):
@@ -100,6 +104,8 @@ class Ground(Protocol):
     def raise_budget(self, run_id: str, unit: Unit, amount: int) -> None: ...
     def resume(self, run_id: str) -> None: ...
     def rewind(self, run_id: str, super_step: int) -> None: ...
+    def migrate(self, run_id: str, *, to: Program) -> None: ...
+    def undo_migration(self, run_id: str) -> None: ...
     def wake(self, run_id: str) -> None: ...
     def signal(self, run_id: str, name: str, payload: Json = None, known_as: str = "") -> None: ...
     def another_tenant(self) -> str: ...
@@ -176,6 +182,7 @@ class MemoryGround:
                 outcome=row.outcome,
                 cost=row.cost,
                 version=row.version,
+                tokens=row.tokens,
             )
             for place, row in sorted(self.store.runs[run_id].effects.items())
         }
@@ -192,7 +199,17 @@ class MemoryGround:
 
     def approvals(self, run_id: str) -> list[SeenApproval]:
         rows = [row for row in self.store.approvals.values() if row.run_id == run_id]
-        return [SeenApproval(id=row.id, state=row.state, kind=row.kind) for row in rows]
+        return [
+            SeenApproval(
+                id=row.id,
+                state=row.state,
+                kind=row.kind,
+                groups={*row.groups},
+                owners={*row.owners},
+                rung=row.rung,
+            )
+            for row in rows
+        ]
 
     def pass_time(self, run_id: str, seconds: float) -> None:  # noqa: ARG002 - one clock for all
         self._clock.now += timedelta(seconds=seconds)
@@ -220,6 +237,14 @@ class MemoryGround:
 
     def rewind(self, run_id: str, super_step: int) -> None:
         people.rewind(self.store, self.store.runs[run_id], super_step)
+
+    def migrate(self, run_id: str, *, to: Program) -> None:
+        run = self.store.runs[run_id]
+        origin = code_agents()[run.agent, run.agent_version_id]
+        migrating.migrate(self.store, run, origin, to)
+
+    def undo_migration(self, run_id: str) -> None:
+        migrating.undo(self.store, self.store.runs[run_id])
 
     def signal(self, run_id: str, name: str, payload: Json = None, known_as: str = "") -> None:
         people.signal(self.store, self.store.runs[run_id], name, payload, known_as)

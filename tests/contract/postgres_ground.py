@@ -11,17 +11,21 @@ from uuid import UUID
 
 from django.db import connection
 from psycopg_pool import ConnectionPool
+from uuid_utils.compat import uuid7
 
 from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.core.json import Json
 from policy.core.money import Amounts, Balance, Limits, Unit
 from policy.models import Approval, AuditEvent, Budget
+from runs.agents import Program
 from runs.committing import Part
-from runs.models import Checkpoint, Effect, OutboxMessage, Run, RunEvent
+from runs.errors import Misfit
+from runs.models import Checkpoint, Effect, OutboxMessage, Run, RunEvent, RunMigration
 from runs.nudging import wake
 from runs.operations.cancel import cancel_run
 from runs.operations.decide import Decide, Decision, decide_approval
+from runs.operations.migrate_runs import between, migrate_run, undo_one
 from runs.operations.raise_budget import raise_budget
 from runs.operations.resume import resume_run
 from runs.operations.rewind import Rewind, rewind_run
@@ -42,7 +46,9 @@ WITH gone AS (SELECT %(by)s::interval AS by, %(run)s::uuid AS run), run AS (
 ), messages AS (
   UPDATE runs_outboxmessage SET created_at = created_at - by FROM gone WHERE run_id = run
 )
-UPDATE policy_approval SET expires_at = expires_at - by FROM gone WHERE run_id = run
+UPDATE policy_approval SET expires_at = expires_at - by, next_at = next_at - by,
+  created_at = created_at - by, claimed_until = claimed_until - by,
+  deferred_until = deferred_until - by FROM gone WHERE run_id = run
 """
 
 
@@ -115,6 +121,7 @@ class PostgresGround:
                 outcome=row.outcome,
                 cost=row.cost,
                 version=row.version,
+                tokens=row.input_tokens + row.output_tokens,
             )
             for row in rows
         }
@@ -142,7 +149,17 @@ class PostgresGround:
     def approvals(self, run_id: str) -> list[SeenApproval]:
         with self._scope():
             rows = list(Approval.objects.filter(run_id=run_id).order_by("created_at"))
-        return [SeenApproval(id=str(row.id), state=row.state, kind=row.kind) for row in rows]
+        return [
+            SeenApproval(
+                id=str(row.id),
+                state=row.state,
+                kind=row.kind,
+                groups={*row.groups},
+                owners={*row.owners},
+                rung=row.rung,
+            )
+            for row in rows
+        ]
 
     def audit(self, run_id: str) -> list[str]:
         """Name what the audit log says of a run, its effects and its approvals."""
@@ -205,12 +222,28 @@ class PostgresGround:
 
     def resume(self, run_id: str) -> None:
         with self._scope():
-            resume_run(UUID(run_id), by=SYSTEM, reason="mended", now=datetime.now(UTC))
+            resume_run(UUID(run_id), by=SYSTEM, reason="mended")
 
     def rewind(self, run_id: str, super_step: int) -> None:
         command = Rewind(run_id=UUID(run_id), super_step=super_step, accepting=True)
         with self._scope():
-            rewind_run(command, by=SYSTEM, now=datetime.now(UTC))
+            rewind_run(command, by=SYSTEM)
+
+    def migrate(self, run_id: str, *, to: Program) -> None:
+        with self._scope():
+            run = Run.objects.select_related("agent_version").get(pk=run_id)
+            origin = run.agent_version.version
+            versions = between(run.agent_name, origin=origin, target=to.version)
+            verdict = migrate_run(run.pk, versions, migration=uuid7(), by=SYSTEM)
+        if verdict.reasons:
+            raise Misfit(verdict.reasons)
+
+    def undo_migration(self, run_id: str) -> None:
+        with self._scope():
+            row = RunMigration.objects.filter(run_id=run_id, undone_at=None).latest("at")
+            verdict = undo_one(row.pk, by=SYSTEM)
+        if verdict.reasons:
+            raise Misfit(verdict.reasons)
 
     def signal(self, run_id: str, name: str, payload: Json = None, known_as: str = "") -> None:
         command = SendSignal(run_id=UUID(run_id), name=name, payload=payload, id=known_as)

@@ -38,12 +38,14 @@ def a_brood(claimed: Claimed, size: int = 2, **change: Any) -> Brood:
     return Brood(**{**fields, **change})
 
 
-def a_child(place: Place = FIRST) -> PutEffect:
-    return a_tool(place, kind=EffectKind.CHILD, state=EffectState.DONE, reserve=NOTHING)
+def a_child(place: Place = FIRST, join_id: str = "") -> PutEffect:
+    told = {"value": {"join": join_id, "runs": []}}
+    state = EffectState.DONE
+    return a_tool(place, kind=EffectKind.CHILD, state=state, reserve=NOTHING, outcome=told)
 
 
 def spawn(ground: Ground, claimed: Claimed, brood: Brood) -> Spawned:
-    return ground.store.spawn(claimed.lease, a_child(), brood, [])
+    return ground.store.spawn(claimed.lease, a_child(join_id=brood.join_id), brood, [])
 
 
 def born(ground: Ground, claimed: Claimed, size: int = 2, **change: Any) -> tuple[Brood, list[str]]:
@@ -269,3 +271,39 @@ def test_the_sweeper_finds_families_whose_message_was_lost(ground: Ground) -> No
 
     assert (quiet, found) == (set(), {(None, "")})
     assert ground.sweep(other) == {(None, "")}
+
+
+def test_a_rewind_calls_off_the_children_that_were_spawned_since(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    _, (kept,) = born(ground, claimed, 1)
+    ground.store.save(claimed.lease, a_save(claimed), ttl=LEASE)
+    later = replace(claimed, lease=replace(claimed.lease, super_step=1), ledger=())
+    place = replace(FIRST, super_step=1)
+    brood = a_brood(later, 1)
+    ground.store.spawn(later.lease, a_child(place, brood.join_id), brood, [])
+    left = brood.children[0].id
+    at_work = claim(ground, left)
+    before = len(ground.messages(left))
+    ground.store.save(later.lease, waiting(later, reason=Reason.TIMER), ttl=LEASE)
+
+    ground.rewind(run_id, 1)
+
+    assert put(ground, at_work, a_model()) is Put.CANCELLED
+    assert len(ground.messages(left)) == before + 1
+    assert put(ground, claim(ground, kept), a_model()) is Put.OK
+
+
+def test_what_a_run_waited_for_once_does_not_call_it_for_ever(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    brood, (one,) = born(ground, claimed, 1)
+    join(ground, claimed, brood, 1)
+    set_aside(ground, claimed)
+    end(ground, one)
+
+    again = claim(ground, run_id, "w2")
+    otherwise = waiting(again, state=RunState.WAITING, reason=Reason.SIGNAL)
+
+    assert ground.store.save(again.lease, otherwise, ttl=LEASE).state is RunState.WAITING
+    assert ground.store.claim(ground.tenant, run_id, worker="w3", ttl=LEASE) is None

@@ -11,12 +11,13 @@ from typing import Any, cast
 import pytest
 
 from policy.core.money import Limits
-from runs.committing import Part
+from runs.committing import Kind, Part
 from runs.core.lifecycle import RunState
 from runs.core.results import Finished
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import Claimed, Put
 from runs.process import open_pool
+from runs.statements import Statement
 from runs.store import PostgresStore
 from tests.contract.builds import a_model, a_save, a_tool, done, ended, fanned_out
 from tests.contract.grounds import LEASE, claim, claim_task
@@ -24,7 +25,7 @@ from tests.contract.postgres_ground import PostgresGround
 from tests.processes import eventually
 
 LONG = 30.0
-STUCK = "stuck"
+STUCK = Statement("stuck", 0)
 
 
 class OneGroup(PostgresStore):
@@ -36,7 +37,7 @@ class OneGroup(PostgresStore):
         self._is_held, self._go_on = Event(), Event()
 
     def _alone(self, part: Part) -> Any:
-        if part.kind != STUCK:
+        if part.statement is not STUCK:
             return super()._alone(part)
         self._is_held.set()
         return self._go_on.wait(LONG)
@@ -50,7 +51,7 @@ class OneGroup(PostgresStore):
         committer = self._committer
         assert committer is not None
         with ThreadPoolExecutor(len(calls) + 1) as threads:
-            stuck = Part(kind=STUCK, statement="", args=("", ""))
+            stuck = Part(kind=Kind.SAVE, statement=STUCK, args=("", ""))
             threads.submit(committer.commit, stuck)
             assert self._is_held.wait(LONG)
             made = [threads.submit(call) for call in calls]

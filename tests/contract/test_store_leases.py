@@ -117,3 +117,30 @@ def test_a_cancelled_run_that_is_given_back_is_found_cancelled(ground: Ground) -
     ground.store.release(held.lease, [])
 
     assert claim(ground, run_id, "w2").cancel
+
+
+def test_what_must_not_be_sent_twice_keeps_its_run_while_it_may_be_sent(ground: Ground) -> None:
+    run_id = ground.start("a")
+    held = claim(ground, run_id)
+    ground.pass_time(run_id, LEASE - 10)
+
+    assert put(ground, held, a_tool(keep=LEASE)) is Put.OK
+    ground.pass_time(run_id, LEASE - 10)
+
+    assert ground.store.claim(ground.tenant, run_id, worker="w2", ttl=LEASE) is None
+    ground.pass_time(run_id, 11)
+    assert claim(ground, run_id, "w2").lease.token == held.lease.token + 1
+
+
+def test_what_must_not_be_sent_twice_keeps_its_task_while_it_may_be_sent(ground: Ground) -> None:
+    run_id = ground.start("a", "b", "c")
+    nudge = fanned_out(ground, run_id)[0]
+    held = claim_task(ground, nudge)
+    ground.pass_time(run_id, LEASE - 10)
+
+    assert put(ground, held, a_tool(keep=LEASE)) is Put.OK
+    ground.pass_time(run_id, LEASE - 10)
+
+    assert ground.store.claim_task(nudge, worker="w2", ttl=LEASE) is None
+    ground.pass_time(run_id, 11)
+    assert claim_task(ground, nudge, "w2").lease.token == held.lease.token + 1

@@ -42,6 +42,23 @@ def test_an_effect_is_in_the_ledger_before_anything_is_sent(ground: Ground) -> N
     assert (seen.state, seen.attempt, seen.version) == ("claimed", 1, "1")
 
 
+def test_a_claim_tells_what_the_run_has_spent_and_how_many_tools_it_called(
+    ground: Ground,
+) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    put(ground, claimed, a_model(Place(0, "a", 1)), done())
+    put(ground, claimed, a_tool(Place(0, "a", 2)), done(Place(0, "a", 1), cost=Decimal("0.25")))
+    ground.pass_time(run_id, LEASE + 1)
+
+    again = claim(ground, run_id, "w2")
+
+    assert (claimed.spent, claimed.calls) == (Decimal(0), 0)
+    assert (again.spent, again.calls) == (Decimal("0.25"), 2)
+    assert again.tenant != ""
+
+
 def test_the_next_attempt_finds_what_was_asked_and_what_came_of_it(ground: Ground) -> None:
     run_id = ground.start("a")
     claimed = claim(ground, run_id)
@@ -312,6 +329,7 @@ def test_a_lost_attempt_is_settled_by_its_estimate_when_it_is_made_again(ground:
     seen, balance = ground.effects(run_id)["/0/a/0"], ground.budget(run_id)
     assert (seen.state, seen.attempt, seen.cost) == ("claimed", 2, Decimal("0.5"))
     assert seen.attempts[0]["error_class"] == "outcome_unknown"
+    assert seen.tokens == WORST.tokens
     assert balance.spent == replace(WORST)
     assert balance.reserved == WORST
 
@@ -347,3 +365,42 @@ def test_the_ledger_names_the_version_that_was_really_called(ground: Ground) -> 
     put(ground, claim(ground, run_id, "w2"), a_tool(version="2"))
 
     assert ground.effects(run_id)["/0/a/0"].version == "2"
+
+
+def test_what_a_hook_found_stands_in_the_ledger_beside_the_attempts(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    put(ground, claimed, a_tool(state=EffectState.UNKNOWN, reserve=Amounts(), lost="it died"))
+    answer = replace(done(), found={"reconcile": "happened"})
+
+    ground.store.save(claimed.lease, a_save(claimed, RunState.QUEUED, effects=[answer]), ttl=LEASE)
+
+    seen = ground.effects(run_id)["/0/a/0"]
+    assert (seen.state, seen.outcome) == ("done", {"value": "ok"})
+    assert [entry.get("reconcile", entry.get("detail")) for entry in seen.attempts] == [
+        "it died",
+        "happened",
+    ]
+
+
+def test_looking_again_leaves_an_effect_unknown_and_its_money_settled(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    put(ground, claimed, a_tool())
+    put(ground, claimed, a_tool(state=EffectState.UNKNOWN, reserve=Amounts(), lost="it died"))
+    again = Settled(
+        place=FIRST,
+        state=EffectState.UNKNOWN,
+        outcome={"looking": {"looks": 1}},
+        found={"reconcile": "failed"},
+    )
+
+    ground.store.save(
+        claimed.lease, waiting(claimed, reason=Reason.TIMER, effects=[again]), ttl=LEASE
+    )
+
+    seen = ground.effects(run_id)["/0/a/0"]
+    assert (seen.state, seen.outcome) == ("unknown", {"looking": {"looks": 1}})
+    balance = ground.budget(run_id)
+    assert (balance.spent.tool_calls, balance.reserved.tool_calls) == (1, 0)

@@ -151,8 +151,8 @@ def test_the_end_of_a_run_settles_what_was_sent_by_its_estimate(ground: Ground) 
 
     ground.store.save(again.lease, ended(again), ttl=LEASE)
 
-    balance = ground.budget(run_id)
-    assert ground.effects(run_id)["/0/a/0"].state == "unknown"
+    seen, balance = ground.effects(run_id)["/0/a/0"], ground.budget(run_id)
+    assert (seen.state, seen.cost, seen.tokens) == ("unknown", WORST.cost, WORST.tokens)
     assert (balance.reserved, balance.spent) == (Amounts(), WORST)
 
 

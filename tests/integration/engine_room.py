@@ -31,6 +31,7 @@ from runs.models import Run
 from runs.operations.start import StartRun, start_run
 from runs.ports import Nudge, Store
 from runs.shell import Shell
+from runs.store import PostgresStore
 from tests.contract.grounds import SeenEffect, SeenRun
 from tests.contract.postgres_ground import PostgresGround
 
@@ -105,11 +106,12 @@ class Room:
     def engine(self, *, burst: Burst | None = None, store: Store | None = None) -> Engine:
         """Give another worker."""
         self.workers += 1
+        clock = store.clock if isinstance(store, PostgresStore) else self.ground.store.clock
         shell = Shell(
             store=store or self.ground.store,
             world=LiveWorld(),
             loop=self.loop,
-            clock=lambda: datetime.now(UTC),
+            clock=clock,
             mint=lambda: str(uuid7()),
             worker=f"worker-{self.workers}",
             ttl=LEASE,

@@ -15,6 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 ANY = {"type": "object"}
+FOUND: dict[str, dict[str, Any]] = {
+    "done": {"happened": True, "result": {"n": 8}},
+    "lost": {"happened": False},
+    "open": {"happened": None, "why": "ask tomorrow"},
+    "odd": {"happened": "perhaps"},
+}
 
 
 async def list_tools(_context: Any, _params: Any) -> types.ListToolsResult:
@@ -44,6 +50,8 @@ async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types
         case "refuse":
             content = types.TextContent(type="text", text="no such order")
             return types.CallToolResult(content=[content], is_error=True)
+        case "find":
+            return answer(FOUND[arguments["arguments"]["what"]])
         case "lie":
             return answer({"n": "many"})
         case "crash":

@@ -50,6 +50,7 @@ def test_an_open_approval_says_what_is_asked(api: Api, reviewer: Api, tenant: UU
     assert one.json()["arguments"] == {"amount": 42}
     assert one.json()["summary"] == "payments.refund (amount: 42)"
     assert one.json()["effect_key"] == approval.effect_key
+    assert one.json()["origins"] == []
     run = reviewer.get(f"/api/v1/runs/{approval.run_id}").json()
     assert [thing["id"] for thing in run["waiting_on"]] == [str(approval.id)]
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.test import override_settings
 
-from agentops import problems
+from agentops import problem_kinds, problems
 from policy import tenancy
 from policy.models import ApiKey
 from policy.operations.revoke_key import revoke_key
@@ -173,17 +173,17 @@ def test_what_nobody_foresaw_is_500_and_gives_nothing_away() -> None:
     assert "hunter2" not in str(answer.data)
 
 
-@pytest.mark.parametrize("code", sorted(problems.KINDS))
+@pytest.mark.parametrize("code", sorted(problem_kinds.KINDS))
 def test_the_type_of_every_problem_is_a_page(code: str) -> None:
     answer = a_client().get(f"/api/problems/{code}")
 
     assert answer.status_code == 200
-    assert problems.KINDS[code].title in answer.content.decode().replace("&#x27;", "'")
+    assert problem_kinds.KINDS[code].title in answer.content.decode().replace("&#x27;", "'")
 
 
 def test_one_code_means_one_status() -> None:
     statuses: dict[str, set[int]] = {}
-    for kind in problems.TABLE.values():
+    for kind in problem_kinds.TABLE.values():
         statuses.setdefault(kind.code, set()).add(kind.status)
 
     assert {code: found for code, found in statuses.items() if len(found) > 1} == {}

@@ -236,3 +236,16 @@ def test_a_signal_is_kept_once_and_the_run_is_called_upon(api: Api) -> None:
     assert nameless.status_code == 422
     events = api.get(f"/api/v1/runs/{run_id}/events").json()["results"]
     assert [event["type"] for event in events].count("signal.received") == 1
+
+
+def test_children_are_listed_by_their_parent(api: Api) -> None:
+    parent, child, _ = (a_run(api)["id"] for _ in range(3))
+    with tenancy.scope(api.tenant):
+        Run.objects.filter(pk=child).update(parent_id=parent)
+
+    listed = api.get(f"/api/v1/runs?parent={parent}").json()["results"]
+
+    assert [(run["id"], run["parent_id"]) for run in listed] == [(child, parent)]
+    assert api.get(f"/api/v1/runs/{child}").json()["parent_id"] == parent
+    assert api.get(f"/api/v1/runs/{parent}").json()["parent_id"] is None
+    assert api.get("/api/v1/runs?parent=nobody").status_code == 422

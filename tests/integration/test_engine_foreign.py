@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
@@ -15,6 +16,7 @@ from runs.advance import Advanced
 from runs.agents import Channel, Context, Node, Program, Reducer, Send, Step, SyncContext, graph
 from runs.agents.react import ReactSettings, react
 from runs.core.retry import RetryPolicy
+from runs.errors import StoreAway
 from runs.ports import Lease, Put, PutEffect, Settled
 from runs.process import open_pool
 from runs.store import PostgresStore
@@ -224,7 +226,11 @@ class CutOff(PostgresStore):
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         self.left -= 1
         if self.left == 0:
-            self._one("SELECT pg_terminate_backend(pg_backend_pid())")
+            try:
+                with self._pool.connection() as connection:
+                    connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            except psycopg.OperationalError as error:
+                raise StoreAway(str(error)) from error
         return super().put_effect(lease, put, before)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,7 +22,8 @@ from policy import tenancy
 from policy.core.decide import EffectClass, Risk
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.models import AuditEvent
-from tools import catalogue, mcp
+from tools import catalogue, finding, mcp
+from tools.core.finding import CannotTell, Found, Happened, NotHappened
 from tools.core.spec import ToolCall, ToolSpec
 from tools.errors import InvalidServer, InvalidTool, ServerUnreachable, UnknownTool
 from tools.models import RemoteTool
@@ -303,3 +305,44 @@ def test_what_cannot_be_used_is_refused(tenant: UUID) -> None:
 
     with pytest.raises(ServerUnreachable):
         discover(server, tenant_id=tenant)
+
+
+@pytest.mark.parametrize(
+    ("what", "expected"),
+    [
+        ("done", Happened({"n": 8})),
+        ("lost", NotHappened()),
+        ("open", CannotTell("ask tomorrow")),
+    ],
+)
+def test_a_read_tool_of_the_server_says_what_became_of_a_call(
+    port: int, what: str, expected: Found
+) -> None:
+    assert found_out(port, what=what) == expected
+
+
+def test_a_reconcile_tool_that_answers_something_else_has_failed(port: int) -> None:
+    assert isinstance(found_out(port, what="odd"), Failed)
+
+
+def found_out(port: int, what: str) -> Found:
+    call = a_call("double", port, what=what)
+    call = replace(call, spec=replace(call.spec, reconcile="find"))
+    return run(finding.find_out(call, now=datetime(2030, 1, 1, tzinfo=UTC)))
+
+
+def test_only_a_read_tool_of_the_same_server_is_believed_about_what_happened(
+    tenant: UUID, port: int
+) -> None:
+    with tenancy.scope(tenant):
+        server = register_server("desk", f"http://127.0.0.1:{port}/mcp", TOKEN)
+    discover(server, tenant_id=tenant)
+    with tenancy.scope(tenant):
+        with pytest.raises(InvalidTool, match="declared `read` first"):
+            declare("desk.double", reconcile="desk.echo")
+        declare("desk.echo", effect="read")
+        declare("desk.double", reconcile="desk.echo")
+        assert catalogue.find("desk.double").reconcile == "echo"
+
+        declare("desk.echo", effect="once")
+        assert catalogue.find("desk.double").reconcile == ""

@@ -7,12 +7,14 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection, transaction
 
-from policy import policies, tenancy
-from policy.core.decide import CallRequest, Decision, EffectClass, Principal, decide
-from policy.errors import InvalidPolicy, NoTenantScope
+from policy import documents, policies, tenancy
+from policy.core.decide import CallRequest, Decision, EffectClass, Principal, Verdict, decide
+from policy.errors import InvalidPolicy, NoTenantScope, PolicyChanged, PolicyNotDraft
 from policy.models import AuditEvent, PolicyRule, PolicyVersion, Tenant
-from policy.operations.policies import activate, create_version
+from policy.operations.policies import activate, create_version, edit_draft
+from policy.queries import tenant_by_slug
 
 SMALL = {
     "rules": [
@@ -32,6 +34,18 @@ def judged(amount: object, tool: str = "pay.refund") -> Decision:
         principal=Principal(id="p", name="p"),
     )
     return decide(policies.active(), call).decision
+
+
+def decide_by(version: UUID) -> Verdict:
+    call = CallRequest(
+        tool="pay.refund",
+        version="1",
+        arguments={},
+        effect=EffectClass.ONCE,
+        agent="a",
+        principal=Principal(id="p", name="p"),
+    )
+    return decide(policies.of_version(version), call)
 
 
 def test_a_tenant_without_a_policy_denies_everything(tenant: UUID) -> None:
@@ -109,6 +123,16 @@ def test_nothing_is_judged_outside_of_a_scope() -> None:
         create_version(SMALL)
 
 
+def test_a_tenant_is_found_by_its_slug_in_either_role_and_no_other_is(tenant: UUID) -> None:
+    with tenancy.scope(tenant):
+        slug = Tenant.objects.get(pk=tenant).slug
+
+    found = tenant_by_slug(slug)
+
+    assert found is not None
+    assert (found.id, tenant_by_slug(slug[:-1]), tenant_by_slug("%")) == (tenant, None, None)
+
+
 def test_an_operator_checks_applies_and_shows_a_file(
     tenant: UUID, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,3 +154,73 @@ def test_an_operator_checks_applies_and_shows_a_file(
     file.write_text("rules:\n  - {name: read, decision: perhaps}\n")
     with pytest.raises(CommandError, match="/rules/0/decision"):
         call_command("policy", "check", str(file))
+
+
+def test_a_draft_is_edited_until_it_is_in_force_and_never_after(tenant: UUID) -> None:
+    with tenancy.scope(tenant):
+        version = create_version(SMALL)
+        edit_draft(version, "rules: [{name: all, decision: allow}]", revision=1)
+        assert decide_by(version).decision is Decision.ALLOW
+        with pytest.raises(PolicyChanged):
+            edit_draft(version, "rules: []", revision=1)
+        with pytest.raises(PolicyChanged):
+            activate(version, revision=1)
+
+        activate(version, revision=2, reason="tried on Monday's calls")
+
+        with pytest.raises(PolicyNotDraft):
+            edit_draft(version, "rules: []")
+        assert judged(5000) is Decision.ALLOW
+        event = AuditEvent.objects.get(action="policy.activate")
+        assert event.detail["reason"] == "tried on Monday's calls"
+
+
+ANOTHER = """
+INSERT INTO policy_policyrule (tenant_id, policy_id, position, priority, name, decision, tools,
+    agents, effects, selectors, condition, reason)
+  SELECT tenant_id, policy_id, 9, 9, 'new', 'allow', '*', '*', '{}', '{}', '', ''
+  FROM policy_policyrule LIMIT 1
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE policy_policyrule SET decision = 'allow'",
+        "DELETE FROM policy_policyrule",
+        ANOTHER,
+        "UPDATE policy_policyversion SET activated_at = NULL",
+    ],
+)
+def test_the_database_itself_keeps_rules_that_were_in_force(tenant: UUID, statement: str) -> None:
+    with tenancy.scope(tenant):
+        activate(create_version(SMALL))
+        with (
+            pytest.raises(DatabaseError, match="never change"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+
+
+def test_rules_come_out_of_their_rows_as_they_were_written(tenant: UUID) -> None:
+    rule = {
+        "name": "weekdays",
+        "decision": "require_approval",
+        "tools": "mail.* desk.*",
+        "risks": ["high"],
+        "egress": True,
+        "arguments": {"to": {"each": {"like": ["*@example.com"]}}, "amount": {"at_most": 0.1}},
+        "times": [{"days": ["mon"], "from": "09:00", "zone": "Europe/Berlin"}],
+        "spent": {"at_most": 5},
+        "scopes": ["mail:send"],
+        "when": "calls < 10",
+        "expires_after": "15m",
+        "priority": 7,
+        "reason": "seldom",
+    }
+    with tenancy.scope(tenant):
+        version = create_version({"rules": [rule]})
+        document = policies.document_of(PolicyRule.objects.filter(policy=version))
+
+    assert document == documents.read({"rules": [rule]})

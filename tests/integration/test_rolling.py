@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from agentops.proving.stage import Stage, stage
 from agentops.workers import ready_workers
@@ -129,9 +130,35 @@ def test_a_rolling_restart_under_load_repeats_no_call_and_no_run_waits(stood: St
 def test_a_node_that_computes_for_ever_does_not_keep_its_worker_or_its_run(stood: Stage) -> None:
     run_id = stood.start("computing", ["computes"])["computes"]
     mark = Path(stood.environment["AGENTOPS_STATE"], "computing")
-    assert eventually(mark.exists, within=30)
+    assert eventually(lambda: mark.exists() and bool(mark.read_text("utf-8")), within=30)
 
     tell_to_end(stood, int(mark.read_text("utf-8")))
     stood.finish([run_id], patience=30)
 
     assert stood.ends([run_id])[run_id]["state"] == "succeeded"
+
+
+def test_a_nudge_that_was_taken_and_not_begun_is_not_lost_with_its_worker(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    agents = tmp_path_factory.mktemp("agents")
+    (agents / "rolling.py").write_text(SLOW, "utf-8")
+    settings = {
+        "AGENTOPS_AGENTS": f"agentops/proving/agents,{agents}",
+        "AGENTOPS_GRACE_SECONDS": str(GRACE),
+    }
+    with stage(settings, workers=1, threads=1) as alone:
+        alone.supervisor.stop("sweeper")  # nobody else may find it
+        held = alone.start("busy", ["slow"])["slow"]
+        assert eventually(lambda: len(calls(alone, held)) == 1, within=30)
+        taken = alone.start("taken", ["steps"])["steps"]
+        queue = f"{alone.servers.redis_prefix}:runs"
+        with redis.Redis.from_url(alone.servers.redis_url) as client:
+            assert eventually(lambda: client.llen(queue) == 0, within=10), "it was not taken"
+        (pid,) = ready_workers(alone.supervisor.run).values()
+
+        os.kill(pid, signal.SIGTERM)
+
+        alone.finish([taken, held], patience=40)
+        ends = alone.ends([taken, held])
+    assert {end["state"] for end in ends.values()} == {"succeeded"}

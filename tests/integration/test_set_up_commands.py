@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.db import connection
+
+from runs.agents import Node, Program, graph
+from runs.agents.react import ReactSettings, react
+from tests.integration.engine_room import Room
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-not-shown"
@@ -96,3 +103,57 @@ def test_a_definition_that_cannot_be_used_is_refused(slug: str, tmp_path: Path, 
 def test_an_unknown_tenant_is_named(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="'nobody'"):
         said("agent", "add", "desk", str(tmp_path), "--tenant", "nobody", "--as-version", "1")
+
+
+def test_a_tenant_is_told_how_long_to_keep_history_and_what_it_may_spend(slug: str) -> None:
+    first = said("tenant", "set", slug, "--retention-days", "90", "--budget", "12.50")
+    raised = said("tenant", "set", slug, "--budget", "20")
+    lowered = said("tenant", "set", slug, "--budget", "0.5", "--retention-days", "forever")
+
+    assert "90 days" in first
+    assert "12.500000000 USD, 0.000000000 spent" in first
+    assert "20.000000000 USD" in raised
+    assert "90 days" in raised
+    assert "0.500000000 USD" in lowered
+    assert "for ever" in said("tenant", "show", slug)
+    for wrong in (("--budget", "much"), ("--budget", "-1"), ("--retention-days", "0"), ()):
+        with pytest.raises(Refused):
+            said("tenant", "set", slug, *wrong)
+
+
+def test_a_limit_below_what_is_spent_is_refused_and_a_raise_wakes_who_waits(
+    room: Room, slug: str
+) -> None:
+    said("tenant", "set", slug, "--budget", "0")
+    room.model(["Hello."], input_per_million=Decimal(1), output_per_million=Decimal(1))
+    run_id = room.play(react("asker", "1", ReactSettings(model="fast")), "Hi")
+    paused = room.run(run_id)
+
+    said("tenant", "set", slug, "--budget", "1")
+    room.go_on(run_id)
+
+    assert (paused.state, paused.reason) == ("paused", "budget")
+    assert room.state(run_id) == "succeeded"
+    with pytest.raises(Refused, match="is spent or set aside already"):
+        said("tenant", "set", slug, "--budget", "0")
+
+
+def test_pruning_is_tried_first_and_then_done(room: Room, slug: str) -> None:
+    said("tenant", "set", slug, "--retention-days", "1")
+    shape = graph(Node(name="main", run=lambda _: {"output": 1}), start="main")
+    run_id = room.play(Program(name="short", version="1", graph=shape))
+    with room.scope(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE runs_run SET finished_at = finished_at - interval '2 days' WHERE id = %s",
+            [run_id],
+        )
+
+    told = [
+        json.loads(said("prune", "--tenant", slug, *more).splitlines()[-1])
+        for more in (("--dry-run",), (), ())
+    ]
+
+    assert [line["runs"] for line in told] == [1, 1, 0]
+    assert [line["dry_run"] for line in told] == [True, False, False]
+    assert told[0] == {**told[1], "dry_run": True}
+    assert told[1]["checkpoints"] == 1

@@ -13,15 +13,35 @@ from agentops.urls import API
 from policy import tenancy
 from policy.models import Approval, AuditEvent, Budget, BudgetRaise, IdempotentAnswer
 from runs.models import Agent, Run
-from tests.http import Api, a_budget, a_client, a_run, an_agent, an_approval
+from tests.http import (
+    Api,
+    a_backtest,
+    a_budget,
+    a_client,
+    a_limit,
+    a_run,
+    an_agent,
+    an_approval,
+    an_endpoint,
+)
 
+A_LIMIT: dict[str, Any] = {"name": "mine", "unit": "calls", "amount": 1, "seconds": 1}
 BODIES: dict[str, dict[str, Any]] = {
     "signals": {"name": "paid"},
     "decide": {"decision": "approve", "digest": "0" * 64},
+    "claim": {},
+    "release": {},
+    "comments": {"text": "mine"},
     "raise": {"unit": "cost", "amount": "1", "reason": "mine"},
     "cancel": {"reason": "mine"},
     "rewind": {"super_step": 0},
     "fork": {"super_step": 0},
+    "policies": {"document": {"rules": []}},
+    "backtest": {"runs": 1},
+    "explain": {"effect": "0/0/a/0"},
+    "compensate": {"since": 0},
+    "hold": {"position": "open", "reason": "mine"},
+    "limits": A_LIMIT,
 }
 OPEN = {"health", "health/ready"}
 
@@ -39,6 +59,10 @@ class Foreign:
             "run_id": run["id"],
             "approval_id": str(an_approval(tenant, run["id"]).id),
             "budget_id": str(a_budget(tenant).id),
+            **a_backtest(tenant),
+            "limit_id": str(a_limit(tenant)),
+            "kind": "endpoint",
+            "name": str(an_endpoint(tenant)),
         }
         self.key = api.key
 
@@ -68,7 +92,7 @@ ENDPOINTS = list(endpoints())
 
 def address(route: str, ids: dict[str, str]) -> str:
     for name, identity in ids.items():
-        route = route.replace(f"<uuid:{name}>", identity)
+        route = route.replace(f"<uuid:{name}>", identity).replace(f"<str:{name}>", identity)
     assert "<" not in route, f"teach Foreign the id in {route}"
     return f"/api/v1/{route}"
 
@@ -76,6 +100,11 @@ def address(route: str, ids: dict[str, str]) -> str:
 def call(api: Api, method: str, path: str) -> Any:
     if method == "get":
         return api.get(path)
+    if method == "put":
+        body = A_LIMIT if "/limits/" in path else {"document": {"rules": []}}
+        return api.put(path, body, If_Match='"1"')
+    if method == "delete":
+        return api.delete(path, If_Match='"1"')
     assert method == "post", "teach this test the new method"
     return api.post(path, BODIES.get(path.rsplit("/", 1)[-1], {}), If_Match='"1"')
 

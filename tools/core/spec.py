@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policy.core.decide import EffectClass, Risk
@@ -12,8 +13,18 @@ from policy.core.json import JsonObject
 class ToolSpec:
     """A tool's declaration: name, version, schemas, effect class and limits.
 
-    A change of meaning is a new version: decisions are bound to it. `timeout` is in
-    seconds. `server_id` names the remote server that runs it, empty for code of ours.
+    A change of meaning is a new version: decisions are bound to it. `effect` says what may be
+    done when nobody knows whether a call happened; `summary` is what a reviewer reads (`"Refund
+    ${amount} to customer {customer}"`); `timeout` is in seconds.
+    `egress` says that it sends data out; `reversible` whether what it did can be
+    undone, None where nobody declared it. `targets` are the arguments that decide where, to whom,
+    or what is acted on (None: as their names and schema suggest); `trusted` says that no stranger
+    writes what it gives, so that its results count as a trusted source. `server_id` names the
+    remote server that runs it, empty for code of ours.
+    `reconcile` names what says whether a call happened, empty where nothing does: for code
+    the hook, for a server the read tool of it. `compensate` names the tool that undoes it.
+    `measures` names the arguments that say how much: `money` it moves, `people` it reaches,
+    and how sure the model says it is (`confidence`, from 0 to 1).
     """
 
     name: str
@@ -24,10 +35,16 @@ class ToolSpec:
     effect: EffectClass = EffectClass.ONCE
     risk: Risk = Risk.MEDIUM
     timeout: float = 30.0
-    reversible: bool = False
+    reversible: bool | None = None
+    egress: bool = False
+    targets: tuple[str, ...] | None = None
+    trusted: bool = False
     summary: str = ""
     server_id: str = ""
     remote_name: str = ""
+    reconcile: str = ""
+    compensate: str = ""
+    measures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

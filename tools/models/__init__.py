@@ -44,7 +44,34 @@ class RemoteTool(TenantRow):
     risk = models.CharField(
         max_length=20, choices=[(r.value, r.value) for r in Risk], default=Risk.MEDIUM.value
     )
+    egress = models.BooleanField(
+        default=True, help_text="It sends data out. Assumed until somebody declares otherwise."
+    )
+    targets = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Arguments that decide where or to whom; null: as their names suggest.",
+    )
+    trusted = models.BooleanField(
+        default=False, help_text="No stranger writes what it gives: a trusted source of values."
+    )
+    reversible = models.BooleanField(null=True, help_text="What it did can be undone.")
     timeout_seconds = models.FloatField(default=30)
+    reconcile = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="The read tool of this server that says whether a call of it happened.",
+    )
+    compensate = models.CharField(
+        max_length=200, blank=True, default="", help_text="The tool that undoes a call of it."
+    )
+    measures = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="Arguments that say how much: money, people, confidence.",
+    )
     enabled = models.BooleanField(default=True)
 
     class Meta(TenantRow.Meta):

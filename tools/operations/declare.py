@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 
 from policy import tenancy
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.core.decide import EffectClass, Risk
 from policy.errors import NoTenantScope
-from policy.models import AuditEvent
-from tools import catalogue
+from tools import catalogue, registry
 from tools.errors import InvalidTool, UnknownTool
 from tools.models import RemoteTool
+from tools.registry import checked_measures
 
 
-def declare(
+def declare(  # noqa: PLR0913 - a declaration, read by keyword
     name: str,
     *,
     effect: EffectClass | str | None = None,
     risk: Risk | str | None = None,
     timeout: float | None = None,
+    egress: bool | None = None,
+    targets: Sequence[str] | None = None,
+    trusted: bool | None = None,
+    reversible: bool | None = None,
     enabled: bool | None = None,
+    reconcile: str | None = None,
+    compensate: str | None = None,
+    measures: Mapping[str, str] | None = None,
     by: Actor = SYSTEM,
 ) -> None:
     """Change what counts for a remote tool of the scope's tenant; leave out what stays.
+
+    `reconcile` names the read tool of the same server that says whether a call happened;
+    empty for none; `compensate` any tool that undoes a call. `measures` names the arguments
+    that say how much (`tools.core.spec`).
 
     Raises:
         UnknownTool: the tenant has no remote tool of that name.
@@ -35,18 +48,44 @@ def declare(
     if tenant_id is None:
         raise NoTenantScope("RemoteTool")
     changes = _changes(name, effect, risk, timeout)
-    if enabled is not None:
-        changes["enabled"] = enabled
+    flags = {
+        "egress": egress,
+        "targets": None if targets is None else list(targets),
+        "trusted": trusted,
+        "reversible": reversible,
+        "enabled": enabled,
+    }
+    changes |= {key: value for key, value in flags.items() if value is not None}
     with transaction.atomic():
         row = RemoteTool.objects.filter(name=name).first()
         if row is None:
             raise UnknownTool(name)
+        if reconcile is not None:
+            changes["reconcile"] = _reconciling(row, reconcile)
+        if compensate is not None:
+            changes["compensate"] = _compensating(row, compensate)
+        if measures is not None:
+            changes["measures"] = checked_measures(name, measures, row.input_schema)
         if changes:
             RemoteTool.objects.filter(pk=row.pk).update(**changes)
-            AuditEvent.objects.create(
-                actor=by.name, action="tool.declare", subject=f"tool/{name}", detail=changes
-            )
+            record(by, "tool.declare", f"tool/{name}", changes)
     catalogue.forget(tenant_id)
+
+
+def _reconciling(row: RemoteTool, named: str) -> str:
+    if named and not RemoteTool.objects.filter(
+        name=named, server_id=row.server_id, effect=EffectClass.READ, enabled=True
+    ).exclude(pk=row.pk):
+        raise InvalidTool(
+            f"tool {row.name}: {named!r} must be another tool of its server, declared `read` first"
+        )
+    return named
+
+
+def _compensating(row: RemoteTool, named: str) -> str:
+    if named and named not in registry.local() and not RemoteTool.objects.filter(name=named):
+        raise InvalidTool(f"tool {row.name}: there is no tool {named!r} to undo it with")
+    return named
 
 
 def _changes(

@@ -11,10 +11,10 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from policy import secrets, tenancy
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.core.decide import EffectClass, Risk
 from policy.core.json import canonical, digest, storable
-from policy.models import AuditEvent
 from tools import catalogue, mcp, registry, schemas
 from tools.errors import InvalidTool
 from tools.models import RemoteTool, ToolServer
@@ -64,7 +64,8 @@ def discover(
 
     Names are `<server>.<tool>`, or begin with `prefix` (`""`: the server's own names). A
     new tool counts as `once` until `declare` says better, and one whose declaration
-    changed counts as `once` again: it may be another tool by now. What the server says of
+    changed counts as `once` again: it may be another tool by now. The same goes for sending
+    data out, which is assumed, and for being reversible, which is not. What the server says of
     itself can only raise a risk. A tool no longer offered, or switched off, stays as it is:
     `gone` names the former, for somebody to decide.
 
@@ -86,11 +87,11 @@ def discover(
         taken = _keep(server, offers, refused)
         others = RemoteTool.objects.filter(server=server, enabled=True).exclude(name__in=taken)
         gone = sorted(others.values_list("name", flat=True))
-        AuditEvent.objects.create(
-            actor=by.name,
-            action="tool_server.discover",
-            subject=f"tool_server/{server.id}",
-            detail={"tools": taken, "refused": dict(refused), "gone": gone},
+        record(
+            by,
+            "tool_server.discover",
+            f"tool_server/{server.id}",
+            {"tools": taken, "refused": dict(refused), "gone": gone},
         )
     catalogue.forget(tenant_id)
     return Discovery(taken, refused, gone)
@@ -154,6 +155,8 @@ def _keep(server: ToolServer, offers: list[_Offer], refused: dict[str, str]) -> 
             row = RemoteTool(id=uuid7(), server=server, name=offer.name)
         if row.version != offer.version:
             row.effect = EffectClass.ONCE.value
+            row.egress, row.reversible = True, None
+            row.targets, row.trusted = None, False
             row.risk = _higher(row.risk, offer.risk)
         row.remote_name, row.version = offer.remote_name, offer.version
         row.description = offer.description

@@ -10,9 +10,9 @@ from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from policy import secrets, tenancy, urls
+from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.errors import NoTenantScope
-from policy.models import AuditEvent
 from tools import catalogue
 from tools.errors import InvalidServer
 from tools.models import ToolServer
@@ -42,11 +42,11 @@ def register_server(name: str, url: str, token: str = "", *, by: Actor = SYSTEM)
         server, _ = ToolServer.objects.update_or_create(
             name=name, defaults=values, create_defaults={**values, "id": uuid7()}
         )
-        AuditEvent.objects.create(
-            actor=by.name,
-            action="tool_server.save",
-            subject=f"tool_server/{server.id}",
-            detail={"name": name, "url": checked, "token": bool(token)},
+        record(
+            by,
+            "tool_server.save",
+            f"tool_server/{server.id}",
+            {"name": name, "url": checked, "token": bool(token)},
         )
     catalogue.forget(tenant_id)
     return server.id

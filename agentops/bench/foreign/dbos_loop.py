@@ -14,7 +14,7 @@ from typing import Any, Final
 import psycopg
 from dbos import DBOS, DBOSConfig, error
 
-from agentops.bench.foreign.lines import Player, answer_all, instant_model
+from agentops.bench.foreign.lines import Resumer, answer_all, instant_model
 
 _reached: Final[dict[str, list[float]]] = {}
 """When a workflow that was to be left began, and when it had taken its last step."""
@@ -47,7 +47,7 @@ def left(steps: int) -> int:
     return len(messages)
 
 
-class Dbos(Player):
+class Dbos(Resumer):
     """Plays the workflow in its own thread."""
 
     def play(self, steps: int) -> int:

@@ -18,7 +18,7 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
-from agentops.bench.foreign.lines import Player, answer_all, instant_model
+from agentops.bench.foreign.lines import Resumer, answer_all, instant_model
 
 
 class State(TypedDict):
@@ -38,7 +38,7 @@ def onward(state: State) -> str:
     return END if len(state["messages"]) >= state["steps"] else "model"
 
 
-class LangGraph(Player):
+class LangGraph(Resumer):
     """A graph with a connection of its own, set up as the saver's documentation says."""
 
     def __init__(self, dsn: str) -> None:

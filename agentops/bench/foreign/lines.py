@@ -35,15 +35,19 @@ class Player(ABC):
     def play(self, steps: int) -> int:
         """Play a run and count its committed steps."""
 
-    @abstractmethod
-    def resume(self, steps: int) -> float:
-        """Go on with a run of so many steps; give the seconds until one more is committed."""
-
     def trace(self, steps: int) -> list[float]:
         """Play a run alone; give the seconds between its steps."""
         moments.clear()
         self.play(steps)
         return gaps(list(moments))
+
+
+class Resumer(Player):
+    """A player whose engine can leave a run and take it up again: not every one is asked to."""
+
+    @abstractmethod
+    def resume(self, steps: int) -> float:
+        """Go on with a run of so many steps; give the seconds until one more is committed."""
 
 
 def instant_model() -> str:
@@ -66,12 +70,18 @@ def _answer(
     if "trace" in asked:
         return {"gaps": players[0].trace(asked["trace"])}
     if "resume" in asked:
-        return {"seconds": players[0].resume(asked["resume"])}
+        return {"seconds": _resumer(players[0]).resume(asked["resume"])}
     left: SimpleQueue[None] = SimpleQueue()
     for _ in range(asked["runs"]):
         left.put(None)
     played = pool.map(lambda player: _work(player, asked["steps"], left), players)
     return {"steps": sum(played)}
+
+
+def _resumer(player: Player) -> Resumer:
+    if not isinstance(player, Resumer):
+        raise TypeError(f"{type(player).__name__} cannot leave a run and take it up again")
+    return player
 
 
 def _work(player: Player, steps: int, left: SimpleQueue[None]) -> int:

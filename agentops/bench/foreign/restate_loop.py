@@ -33,10 +33,6 @@ class Restate(Player):
         measured: list[float] = self._ask({"trace": steps})["gaps"]
         return measured
 
-    def resume(self, steps: int) -> float:
-        """Not measured."""
-        raise NotImplementedError
-
     def _ask(self, asked: dict[str, int]) -> dict[str, Any]:
         headers = {"content-type": "application/json"}
         self._connection.request("POST", self._path, json.dumps(asked), headers)

@@ -3,7 +3,3 @@
 prepare(runs, steps)   everything before the clock
 go()                   plays them; gives seconds and super-steps
 """
-
-from agentops.bench.peers.base import migrate
-
-__all__ = ["migrate"]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from agentops.bench.measure import Size
-from agentops.processes import CHECKOUT, ROLE
-from agentops.supervisor import ProcessFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +89,3 @@ class WrongError(Exception):
 
 class MissingError(Exception):
     """A peer is not installed; the message says what is missing."""
-
-
-def migrate(variables: Mapping[str, str], logs: Path) -> None:
-    """Bring the database to the code's schema."""
-    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    run_once("migrate", command, {**variables, ROLE: "system"}, logs=logs)
-
-
-def run_once(
-    name: str, command: Sequence[str], variables: Mapping[str, str], *, logs: Path
-) -> None:
-    """Run a command to its end.
-
-    Raises:
-        ProcessFailed: it ended badly.
-    """
-    log = logs / f"{name}.log"
-    with log.open("ab") as output:
-        code = subprocess.call(  # noqa: S603 - our own command lines
-            command, env=dict(variables), cwd=CHECKOUT, stdout=output, stderr=output
-        )
-    if code:
-        raise ProcessFailed(name, f"failed with status {code}", log)

@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
-from agentops.bench.child import Child
 from agentops.bench.measure import Size, database_size
-from agentops.bench.peers.base import Layout, MissingError, Trace, Went, WrongError, run_once
-from agentops.processes import CHECKOUT
+from agentops.bench.peers.base import Layout, MissingError, Trace, Went, WrongError
+from agentops.child import Child
+from agentops.processes import CHECKOUT, run_once
 from agentops.servers import Servers, scratch
 
 PYTHON: Final = CHECKOUT / ".venv-bench" / "bin" / "python"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agentops.bench.child import Child
 from agentops.bench.measure import Size, database_size, until_alone
-from agentops.bench.peers.base import Layout, Trace, Went, WrongError, migrate
-from agentops.processes import Processes, environment
+from agentops.bench.peers.base import Layout, Trace, Went, WrongError
+from agentops.child import Child
+from agentops.processes import Processes, environment, migrate
 from agentops.servers import Servers, scratch
 from agentops.supervisor import Supervisor
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agentops.bench.child import Child
 from agentops.bench.peers.base import Layout, MissingError, WrongError
 from agentops.bench.peers.foreign import PYTHON, Foreign, Start
+from agentops.child import Child
 from agentops.processes import CHECKOUT, answers
 from agentops.servers import Servers, free_port, scratch
 from agentops.supervisor import Process, Supervisor

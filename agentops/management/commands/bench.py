@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from agentops.bench.peers.base import Layout, WrongError
 from agentops.bench.plot import plot
 from agentops.bench.session import DEFAULT_WORKERS, PEERS, WORKLOADS, Options, bench
 from agentops.bench.workloads.growth import Growth
-from agentops.servers import ServerUnavailable
-from agentops.stop_signals import raised_once
-from agentops.supervisor import ProcessFailed
+from agentops.management.proof import ProofCommand, chosen, count
 
 QUICK: Final = {"runs": 40, "rounds": 2, "longest": 100}
 
 
-class Command(BaseCommand):
+class Command(ProofCommand):
     """Play workloads with every peer in turn, and compare."""
 
     help = __doc__ or ""
-    requires_system_checks = []
-    requires_migrations_checks = False
+    failures = (WrongError,)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--runs", type=_count, metavar="R", default=200)
-        parser.add_argument("--steps", type=_count, metavar="S", default=20)
-        parser.add_argument("--rounds", type=_count, metavar="N", default=5)
+        parser.add_argument("--runs", type=count, metavar="R", default=200)
+        parser.add_argument("--steps", type=count, metavar="S", default=20)
+        parser.add_argument("--rounds", type=count, metavar="N", default=5)
         parser.add_argument(
-            "--longest", type=_count, metavar="S", default=1000, help="steps of a long run"
+            "--longest", type=count, metavar="S", default=1000, help="steps of a long run"
         )
         parser.add_argument("--workloads", type=_some(WORKLOADS), default=WORKLOADS)
         parser.add_argument("--peers", type=_some(PEERS), default=PEERS, help="or none")
@@ -61,32 +57,15 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Measure; the last line is one JSON object."""
         options |= QUICK if options["quick"] else {}
-        known = {name: options[name] for name in Options.__slots__ if name in options}
         layouts = {peer: options[peer] for peer in PEERS if options[peer]}
-        try:
-            with raised_once():
-                report = bench(Options(**known, layouts=layouts), self._say)
-        except (ServerUnavailable, ProcessFailed, WrongError) as error:
-            raise CommandError(str(error)) from error
-        except KeyboardInterrupt:
-            self._say("Stopped.")
-            sys.exit(130)
+        asked = Options(**chosen(options, Options), layouts=layouts)
+        report = self.prove(lambda: bench(asked, self.say))
         for line in report.markdown() if options["markdown"] else report.text():
-            self._say(line)
+            self.say(line)
         growth = report.found.get("growth")
         if options["plot"] and isinstance(growth, Growth):
             options["plot"].write_text(plot(growth.sizes), encoding="utf-8")
-        self._say(report.line())
-
-    def _say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
+        self.say(report.line())
 
 
 def _some(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

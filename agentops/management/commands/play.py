@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
+from agentops.management.proof import ProofCommand, chosen, count, seconds
 from agentops.play.kept import OtherPlayError
-from agentops.play.report import Report
 from agentops.play.session import Options, play
 from agentops.play.workload import WorkloadError
-from agentops.servers import ServerUnavailable
-from agentops.stop_signals import raised_once
-from agentops.supervisor import ProcessFailed
 
 
-class Command(BaseCommand):
+class Command(ProofCommand):
     """Play every task of a workload through the HTTP API, and judge how each ended."""
 
     help = __doc__ or ""
-    requires_system_checks = []
-    requires_migrations_checks = False
+    misuses = (WorkloadError, OtherPlayError)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("workload", type=Path, metavar="WORKLOAD.json")
-        parser.add_argument("--tasks", type=_count, metavar="N", help="play only the first N")
+        parser.add_argument("--tasks", type=count, metavar="N", help="play only the first N")
         parser.add_argument(
-            "--concurrency", type=_count, metavar="N", default=16, help="unfinished runs at once"
+            "--concurrency", type=count, metavar="N", default=16, help="unfinished runs at once"
         )
         parser.add_argument(
             "--data", type=_folder, metavar="DIR", help="keep everything; the same command goes on"
@@ -39,36 +34,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--kill-worker-every", type=_span, metavar="SECONDS", help="SIGKILL a random worker"
         )
-        parser.add_argument("--model-latency", type=_seconds, metavar="SECONDS", default=0.0)
-        parser.add_argument("--tool-latency", type=_seconds, metavar="SECONDS", default=0.0)
+        parser.add_argument("--model-latency", type=seconds, metavar="SECONDS", default=0.0)
+        parser.add_argument("--tool-latency", type=seconds, metavar="SECONDS", default=0.0)
         parser.add_argument(
             "--blunt", action="store_true", help="the tool server ignores idempotency keys"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Play; exit with 0 only if every task is right, with 2 for what cannot be played."""
-        report = self._play(Options(**{name: options[name] for name in Options.__slots__}))
+        asked = Options(**chosen(options, Options))
+        stopped = "Stopped. The same command goes on." if asked.data else "Stopped."
+        report = self.prove(lambda: play(asked, self.say), stopped=stopped)
         for line in report.table():
-            self._say(line)
-        self._say(report.line())
+            self.say(line)
+        self.say(report.line())
         if not report.all_right:
             sys.exit(1)
-
-    def _play(self, asked: Options) -> Report:
-        try:
-            with raised_once():
-                return play(asked, self._say)
-        except (WorkloadError, OtherPlayError) as error:
-            raise CommandError(str(error), returncode=2) from error
-        except (ServerUnavailable, ProcessFailed) as error:
-            raise CommandError(str(error)) from error
-        except KeyboardInterrupt:
-            self._say("Stopped. The same command goes on." if asked.data else "Stopped.")
-            sys.exit(130)
-
-    def _say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
 
 
 def _folder(text: str) -> Path:
@@ -78,24 +59,8 @@ def _folder(text: str) -> Path:
     return path
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-    return seconds
-
-
 def _span(text: str) -> float:
-    seconds = _seconds(text)
-    if seconds == 0:
+    found = seconds(text)
+    if found == 0:
         raise argparse.ArgumentTypeError("must be more than 0 seconds")
-    return seconds
+    return found

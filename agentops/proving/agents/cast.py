@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from agentops.proving.outside import result
 from gateway.core.messages import Message, ToolOffer
 from gateway.providers.scripted import script
 from policy.core.money import Limits
 from policy.core.outcomes import ErrorClass
 from runs.agents import Channel, Context, Node, Reducer, Send, Step, agent, graph, graph_agent
-from tools.registry import ToolContext, ToolError, tool
+from tools.registry import Happened, NotHappened, ToolContext, ToolError, tool
 
 BRANCHES = 3
 MANY = 3
@@ -64,6 +66,20 @@ def pay(what: str, context: ToolContext) -> str:
 def sign(what: str, context: ToolContext) -> str:
     """Sign, with a person's leave only."""
     return _call("once", what, context)
+
+
+def _look_up(arguments: Mapping[str, Any], context: ToolContext) -> Happened | NotHappened:
+    query = urllib.parse.urlencode({"key": context.idempotency_key})
+    url = f"{os.environ['AGENTOPS_PROVING_OUTSIDE']}/look?{query}"
+    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - ours
+        happened = json.load(answer)["happened"]
+    return Happened(result("mute", arguments["what"])) if happened else NotHappened()
+
+
+@tool("outside.wire", effect="once", risk="low", timeout=1, reconcile=_look_up)
+def wire(what: str, context: ToolContext) -> str:
+    """Pay with a service that hangs up, and that can be asked what it did."""
+    return _call("mute", what, context)
 
 
 @script("proving")
@@ -168,3 +184,9 @@ async def late(ctx: Context, _given: Any) -> str:
     """Be told to come again later."""
     said: str = await ctx.tool("outside.shaky", what="late")
     return said
+
+
+@agent("doubtful", version="1", tools=TOOLS)
+async def doubtful(ctx: Context, _given: Any) -> list[str]:
+    """Make payments that end in doubt, and find out."""
+    return [await ctx.tool("outside.wire", what=f"wire {number}") for number in range(2)]

@@ -13,7 +13,10 @@ from gateway.models import Model
 from gateway.operations.add_endpoint import add_endpoint
 from gateway.operations.add_model import add_model
 from policy import tenancy
-from policy.queries import tenant_by_slug
+from policy.core.actor import command
+from policy.management.tenants import named_tenant
+
+OPERATOR = command("model")
 
 
 def price(text: str) -> Decimal:
@@ -54,11 +57,7 @@ class Command(BaseCommand):
         Raises:
             CommandError: no such tenant, no key, or a model that cannot be used.
         """
-        tenant = tenant_by_slug(options["tenant"])
-        if tenant is None:
-            raise CommandError(
-                f"there is no tenant {options['tenant']!r}; `manage.py tenant list` shows them"
-            )
+        tenant = named_tenant(options["tenant"])
         with tenancy.scope(tenant.id):
             if options["verb"] == "list":
                 self._list()
@@ -75,13 +74,16 @@ class Command(BaseCommand):
             raise CommandError(f"put the endpoint's key into {options['key_from']} first")
         endpoint = options["endpoint"] or options["name"]
         try:
-            add_endpoint(endpoint, provider="openai", base_url=options["base_url"], api_key=key)
+            add_endpoint(
+                endpoint, provider="openai", base_url=options["base_url"], api_key=key, by=OPERATOR
+            )
             add_model(
                 options["name"],
                 endpoint=endpoint,
                 model_id=options["model_id"],
                 input_per_million=options["input_price"],
                 output_per_million=options["output_price"],
+                by=OPERATOR,
             )
         except GatewayError as error:
             raise CommandError(str(error)) from error

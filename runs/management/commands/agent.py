@@ -1,7 +1,9 @@
-"""Give a tenant an agent that needs no code: `manage.py agent add desk FILE --tenant acme`."""
+"""Agents without code, and whether today's code can run what waits: `manage.py agent check`."""
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +12,51 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import IntegrityError
 
 from policy import tenancy
-from policy.queries import tenant_by_slug
+from policy.core.actor import command
+from policy.core.call import Autonomy
+from policy.management.tenants import all_tenants, named_tenant
 from runs.agents.versions import add_react_version
+from runs.operations.check_versions import Checked, resume_returned, stranded_and_not
 
+OPERATOR = command("agent")
 BOUNDS = {"max_super_steps", "max_repeats", "max_tokens"}
-KNOWN = {"prompt", "model", "tools"} | BOUNDS
+KNOWN = {"prompt", "model", "tools", "autonomy"} | BOUNDS
 
 
 class Command(BaseCommand):
     """`manage.py agent add NAME FILE --tenant SLUG --version VERSION`."""
 
-    help = "Add a version of a react agent: a YAML file with prompt, model, tools and bounds."
+    help = (
+        "Add a version of a react agent: a YAML file with prompt, model, tools, autonomy, bounds."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the verb."""
+        """Declare the verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         add = verbs.add_parser("add", help="add a version; it never changes again")
         add.add_argument("name")
         add.add_argument("file", type=Path, help="YAML: prompt, model, tools, max_super_steps")
         add.add_argument("--tenant", required=True, help="the tenant's slug")
         add.add_argument("--as-version", required=True, help="e.g. 1")
+        check = verbs.add_parser("check", help="exit 1 where runs wait that it cannot run")
+        check.add_argument("--tenant", default="", help="only this tenant, by its slug")
+        check.add_argument(
+            "--resume", action="store_true", help="let parked runs go on whose version is back"
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
-        """Add the version.
+        """Do what the verb says.
 
         Raises:
             CommandError: no such tenant, a file that cannot be used, or a version that is there.
         """
-        tenant = tenant_by_slug(options["tenant"])
-        if tenant is None:
-            raise CommandError(
-                f"there is no tenant {options['tenant']!r}; `manage.py tenant list` shows them"
-            )
+        if options["verb"] == "check":
+            self._check(options["tenant"], resume=options["resume"])
+        else:
+            self._add(options)
+
+    def _add(self, options: dict[str, Any]) -> None:
+        tenant = named_tenant(options["tenant"])
         definition = read(options["file"])
         try:
             with tenancy.scope(tenant.id):
@@ -52,6 +67,47 @@ class Command(BaseCommand):
                 "change; choose another --as-version"
             ) from None
         self.stdout.write(f"agent {options['name']} {options['as_version']} is ready")
+
+    def _check(self, slug: str, *, resume: bool) -> None:
+        """Say of each version that runs wait under whether this code can run it."""
+        tenants = [named_tenant(slug)] if slug else all_tenants()
+        lines: list[dict[str, Any]] = []
+        resumed = 0
+        for tenant in tenants:
+            with tenancy.scope(tenant.id):
+                found = stranded_and_not()
+                resumed += resume_returned(found, by=OPERATOR) if resume else 0
+            lines += [_told(tenant.slug, one) for one in found]
+        for line in lines:
+            mark = "no " if line["why"] else "ok "
+            self.stdout.write(
+                f"{mark} {line['tenant']}  {line['agent']} {line['version']}  {line['runs']} runs "
+                f"({', '.join(f'{n} {s}' for s, n in line['states'].items())})"
+            )
+            if line["why"]:
+                self.stdout.write(f"     {line['why']}")
+        stranded = [line for line in lines if line["why"]]
+        last = {
+            "runs": sum(line["runs"] for line in lines),
+            "stranded": sum(line["runs"] for line in stranded),
+            "resumed": resumed,
+            "versions": stranded,
+        }
+        self.stdout.write(json.dumps(last))
+        if stranded:
+            sys.exit(1)
+
+
+def _told(slug: str, one: Checked) -> dict[str, Any]:
+    seen = one.version
+    return {
+        "tenant": slug,
+        "agent": seen.agent,
+        "version": seen.version,
+        "runs": seen.runs,
+        "states": seen.states,
+        "why": one.why,
+    }
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -73,6 +129,8 @@ def read(file: Path) -> dict[str, Any]:
     tools = found.get("tools", [])
     if not isinstance(tools, list) or not all(isinstance(tool, str) for tool in tools):
         raise CommandError(f"{file}: `tools` is a list of names or patterns")
+    if found.get("autonomy", Autonomy.ACT) not in list(Autonomy):
+        raise CommandError(f"{file}: `autonomy` is one of {', '.join(Autonomy)}")
     for name in BOUNDS & found.keys():
         if not isinstance(found[name], int) or isinstance(found[name], bool) or found[name] < 1:
             raise CommandError(f"{file}: `{name}` is a whole number of at least 1")

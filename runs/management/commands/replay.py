@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from policy import tenancy
 from policy.core.json import canonical
-from policy.queries import tenant_by_slug
-from runs.errors import UnknownAgent, UnknownRun
+from policy.management.tenants import named_tenant
+from runs.errors import HistoryGone, UnknownAgent, UnknownRun
 from runs.operations.replay import replay_run
 
 
@@ -31,15 +31,11 @@ class Command(BaseCommand):
         Raises:
             CommandError: no such tenant or run, or this code cannot run its agent version.
         """
-        tenant = tenant_by_slug(options["tenant"])
-        if tenant is None:
-            raise CommandError(
-                f"there is no tenant {options['tenant']!r}; `manage.py tenant list` shows them"
-            )
+        tenant = named_tenant(options["tenant"])
         try:
             with tenancy.scope(tenant.id):
                 found = replay_run(options["run"])
-        except (UnknownRun, UnknownAgent) as error:
+        except (UnknownRun, UnknownAgent, HistoryGone) as error:
             raise CommandError(str(error)) from error
         same = found.first_difference is None
         self.stdout.write(

@@ -39,7 +39,12 @@ class Command(BaseCommand):
         broker = redis.Redis.from_url(
             settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
         )
-        sweeper = Sweeper(pool=open_pool(2), send=outbox.send, backlog=lambda: _backlog(broker))
+        sweeper = Sweeper(
+            pool=open_pool(2),
+            send=outbox.send,
+            send_backtest=outbox.send_backtest,
+            backlog=lambda: _backlog(broker),
+        )
         for lap in itertools.count():
             self._round(sweeper, broker, tidy=lap % TIDY_EVERY == 0)
             if options["once"] or stop.wait(settings.SWEEP_SECONDS):

@@ -14,6 +14,7 @@ from runs.errors import LeaseLost
 from runs.ports import Claimed, Lease, Put, PutEffect, Save, Saved, Settled
 from runs.testing import ledger
 from runs.testing.rows import RunRow
+from runs.testing.simulation.family_bugs import STORES
 from runs.testing.store import MemoryStore
 
 
@@ -201,4 +202,4 @@ BUGS: Final[Mapping[str, Bug]] = {
     "finishing_order": Bug(what="results are merged as they finish", store=_FinishingOrder),
     "log_forgotten": Bug(what="a log loses its beginning", store=_LogForgotten),
     "ended_moves": Bug(what="an ended run is claimed again", store=_EndedMoves),
-}
+} | {name: Bug(what=what, store=store) for name, (what, store) in STORES.items()}

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 
 import greenlet
 
-from runs.core.lifecycle import FINAL, RunState, may_move
+from runs.core.lifecycle import FINAL, HELD_BACK, RunState, may_move
 from runs.ports import Lease
 from runs.testing.playing import Clock
 from runs.testing.rows import RunRow
+from runs.testing.simulation import kin
 from runs.testing.simulation.outside import Books
 from runs.testing.store import MemoryStore
 
@@ -41,6 +43,8 @@ class Ground:
     fired: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    deaths: Counter[str] = field(default_factory=Counter)
+    jumped: timedelta = field(default_factory=timedelta)
     tell: Callable[[str], None] = lambda _: None
     _seen: dict[str, Seen] = field(default_factory=dict)
     _ids: count[int] = field(default_factory=lambda: count(1))
@@ -53,9 +57,18 @@ class Ground:
         self.tell(f"fault: {kind}")
         return True
 
+    def jump(self, length: timedelta) -> None:
+        """Let the clock on the wall jump; what ticks evenly does not."""
+        self.clock.now += length
+        self.jumped += length
+
+    def ticks(self) -> datetime:
+        """Give the time by which processes measure how long something takes."""
+        return self.clock.now - self.jumped
+
     def mint(self) -> str:
-        """Make an approval's id."""
-        return f"approval-{next(self._ids)}"
+        """Make an id."""
+        return f"id-{next(self._ids)}-"
 
     def wrong(self, what: str) -> None:
         """Note a broken promise."""
@@ -67,6 +80,15 @@ class Ground:
         self._look_at_money()
         for run in self.store.runs.values():
             self._look_at(run)
+        kin.look(self)
+
+    def touch(self, run: RunRow) -> None:
+        """Note that people changed how a run, and its family, ends."""
+        self.touched.add(kin.root(run))
+
+    def is_touched(self, run: RunRow) -> bool:
+        """Say whether people changed how a run ends."""
+        return kin.root(run) in self.touched
 
     def _look_at_money(self) -> None:
         for name, balance in self.store.budgets.items():
@@ -80,9 +102,10 @@ class Ground:
         seen = self._seen.setdefault(run.id, Seen(RunState.QUEUED, 0))
         if run.state is not seen.state:
             self.tell(f"{run.id}: {seen.state} -> {run.state} {run.reason}")
-            if seen.state in FINAL or not may_move(seen.state, run.state):
+            if seen.state in FINAL or not _may_have_moved(seen.state, run.state):
                 self.wrong(f"G9 {run.id}: {seen.state} -> {run.state}")
             seen.state = run.state
+            kin.moved(self, run)
         if run.token < seen.token:
             self.wrong(f"G4 {run.id}: token fell from {seen.token} to {run.token}")
         seen.token = run.token
@@ -102,3 +125,9 @@ class Ground:
         """Check that whoever wrote held the newest token."""
         if lease.token != newest:
             self.wrong(f"G4 {lease.run_id}: a write under {lease.token}, newest is {newest}")
+
+
+def _may_have_moved(old: RunState, new: RunState) -> bool:
+    """Say whether one commit may do this: a claim queues a run that its family calls upon first."""
+    is_called = old in HELD_BACK and new in {RunState.RUNNING, RunState.INTERRUPTED}
+    return may_move(old, new) or (is_called and may_move(old, RunState.QUEUED))

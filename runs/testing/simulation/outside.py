@@ -15,6 +15,7 @@ from policy.core.decide import Decision, EffectClass, Policy, Rule
 from policy.core.json import Json, digest
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
+from tools.core.finding import Found, Happened, NotHappened
 from tools.core.spec import ToolCall, ToolSpec
 
 CLASSES: Final = {
@@ -23,6 +24,7 @@ CLASSES: Final = {
     "pay": EffectClass.ONCE,
     "wire": EffectClass.IDEMPOTENT,
     "send": EffectClass.ONCE,
+    "transfer": EffectClass.ONCE,
 }
 GUARDED: Final = frozenset({"wire", "send"})
 SPECS: Final = {
@@ -32,7 +34,8 @@ SPECS: Final = {
         description=name,
         input_schema={"type": "object"},
         effect=effect,
-        timeout=10_000.0,
+        timeout=30.0 if name == "transfer" else 10_000.0,
+        reconcile="books" if name == "transfer" else "",
     )
     for name, effect in CLASSES.items()
 }
@@ -82,6 +85,13 @@ class Books:
             return
         self.by_key[key] += 1
         self.happened[thing(call.run_id, call.spec.name, call.arguments)] += 1
+
+
+def found(books: Books, call: ToolCall) -> Found:
+    """Say what a reconcile hook finds in the books."""
+    if books.by_key[call.key]:
+        return Happened(result(call.spec.name, call.arguments))
+    return NotHappened()
 
 
 def thing(run_id: str, tool: str, arguments: Any) -> tuple[str, str, str]:

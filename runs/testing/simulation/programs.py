@@ -9,7 +9,18 @@ from decimal import Decimal
 from typing import Any, Final
 
 from policy.core.money import Limits
-from runs.agents import Channel, Context, Node, Program, Reducer, RetryPolicy, Send, Step, graph
+from runs.agents import (
+    Channel,
+    Context,
+    Node,
+    Program,
+    Reducer,
+    RetryPolicy,
+    Send,
+    SignalTimeout,
+    Step,
+    graph,
+)
 
 PATIENT: Final = RetryPolicy(max_attempts=100, cap=timedelta(seconds=8))
 
@@ -53,6 +64,12 @@ async def _again(ctx: Context) -> Step:
     return Step(writes={"turn": 1, "log": [noted], "output": turn}, next=more)
 
 
+async def _move(ctx: Context) -> dict[str, Any]:
+    first = await ctx.tool("transfer", item="a")
+    second = await ctx.tool("transfer", item="b")
+    return {"output": [first, second]}
+
+
 async def _several(ctx: Context) -> dict[str, Any]:
     seen = await ctx.tool("look", item="a")
     told = await ctx.model("and now?")
@@ -80,44 +97,76 @@ async def _sleep(ctx: Context) -> dict[str, Any]:
     return {"output": await ctx.tool("pay", item="b")}
 
 
-def _node(name: str, run: Callable[..., Any], *then: str) -> Node:
-    return Node(name=name, run=run, then=then, retry=PATIENT, timeout=timedelta(days=30))
+async def _told(ctx: Context) -> dict[str, Any]:
+    first = await ctx.wait_signal("word")
+    noted = await ctx.tool("note", item="a")
+    return {"output": [first, noted, await ctx.wait_signal("word")]}
 
 
-def _program(name: str, *nodes: Node, **channels: Reducer) -> Program:
+async def _hurried(ctx: Context) -> dict[str, Any]:
+    try:
+        await ctx.wait_signal("word", timeout=100)
+    except SignalTimeout:
+        await ctx.tool("note", item="late")
+    return {"output": await ctx.tool("pay", item="a")}
+
+
+async def _deadly(ctx: Context) -> dict[str, Any]:
+    return {"output": await ctx.tool("pay", item="a")}
+
+
+def node(name: str, run: Callable[..., Any], *then: str) -> Node:
+    """Make a node that never tires of trying."""
+    return Node(name=name, run=run, then=then, retry=PATIENT, timeout=timedelta(minutes=10))
+
+
+def program(name: str, *nodes: Node, **channels: Reducer) -> Program:
+    """Make a program that was granted everything."""
     declared = {channel: Channel(reducer=reducer) for channel, reducer in channels.items()}
     shape = graph(*nodes, start=nodes[0].name, channels=declared)
-    return Program(name=name, version=name, graph=shape, model="model", tools=("*",))
+    return Program(name=name, version=name, graph=shape, model="model", tools=("*",), agents=("*",))
 
 
 PROGRAMS: Final = {
-    program.name: program
-    for program in (
-        _program(
+    made.name: made
+    for made in (
+        program(
             "chain",
-            _node("look", _look, "ask"),
-            _node("ask", _ask, "note"),
-            _node("note", _note, "pay"),
-            _node("pay", _pay),
+            node("look", _look, "ask"),
+            node("ask", _ask, "note"),
+            node("note", _note, "pay"),
+            node("pay", _pay),
             seen=Reducer.LAST,
             told=Reducer.LAST,
             noted=Reducer.LAST,
         ),
-        _program(
+        program(
             "fan",
-            _node("divide", _divide),
-            _node("part", _part, "collect"),
-            _node("collect", _collect),
+            node("divide", _divide),
+            node("part", _part, "collect"),
+            node("collect", _collect),
             log=Reducer.LOG,
             sum=Reducer.SUM,
             merged=Reducer.MERGE,
         ),
-        _program("cycle", _node("again", _again), turn=Reducer.SUM, log=Reducer.LOG),
-        _program("several", _node("main", _several)),
-        _program("guarded", _node("main", _guarded)),
-        _program("spend", _node("main", _spend)),
-        _program("sleep", _node("main", _sleep)),
+        program("cycle", node("again", _again), turn=Reducer.SUM, log=Reducer.LOG),
+        program("several", node("main", _several)),
+        program("move", node("main", _move)),
+        program("guarded", node("main", _guarded)),
+        program("spend", node("main", _spend)),
+        program("sleep", node("main", _sleep)),
+        program("told", node("main", _told)),
+        program("hurried", node("main", _hurried)),
+        program(
+            "poison", node("note", _note, "deadly"), node("deadly", _deadly), noted=Reducer.LAST
+        ),
     )
 }
+TOLD: Final = {"told": 2, "hurried": 1}
+"""How many signals people send to a run of these."""
+
+DEADLY: Final = ("poison", 1)
+"""The program, and the super-step, that kill every worker until a person mends them."""
+
 SMALL: Final = Limits(cost=Decimal("2.5"), model_calls=8)
 """The budget that all runs of a schedule share: too small for all of them at once."""

@@ -25,8 +25,9 @@ from runs.testing.playing import Clock
 from runs.testing.rows import ApprovalRow, RunRow
 from runs.testing.simulation import outside, verdict
 from runs.testing.simulation.bugs import NONE, Bug
+from runs.testing.simulation.families import PLAYED
 from runs.testing.simulation.ground import LEASE, Ground
-from runs.testing.simulation.programs import PROGRAMS, SMALL
+from runs.testing.simulation.programs import SMALL, TOLD
 from runs.testing.simulation.workers import Worker
 
 WORKERS: Final = 3
@@ -34,6 +35,9 @@ FAULTY_STEPS: Final = 160
 QUIET_STEPS: Final = 20_000
 JUMPS: Final = (30, 3600)
 STOPS: Final = (61, 200, 4000)
+OFTEN: Final = (*sorted(PLAYED), "fan", "fan", "told")
+"""The programs that runs are drawn from; those that many bugs hide in come more often."""
+
 SECONDS_TO_LOOK: Final = 2 * LEASE
 """Nobody says what became of a call before everything in flight has landed."""
 
@@ -89,14 +93,14 @@ class Schedule:
     def _cast(self, given: tuple[str, ...]) -> None:
         """Accept the runs: now and then one with a deadline, now and then with little money."""
         chance, store = self.ground.chance, self.ground.store
-        names = given or chance.choices(sorted(PROGRAMS), k=chance.choice((1, 2, 2, 3)))
+        names = given or chance.choices(OFTEN, k=chance.choice((1, 2, 2, 3)))
         shared = SMALL if chance.random() < 0.4 else Limits()  # noqa: PLR2004 - a share
         for number, name in enumerate(names):
             run = RunRow(tenant_id="t", id=f"run-{number}", agent=name, agent_version_id=name)
             if self.ground.strikes("deadline", 0.08):
                 run.deadline = self.ground.clock.now + timedelta(seconds=chance.choice((20, 900)))
-                self.ground.touched.add(run.id)
-            first = first_checkpoint(PROGRAMS[name].graph, "go")
+                self.ground.touch(run)
+            first = first_checkpoint(PLAYED[name].graph, "go")
             store.start(run, first, budgets={"all": shared, run.id: Limits()})
 
     @property
@@ -178,13 +182,16 @@ class Schedule:
             worker.until = ground.clock.now + timedelta(seconds=ground.chance.choice(STOPS))
         else:
             worker.step()
+            if worker.is_dead:
+                worker.kill()
+                self.workers.remove(worker)
 
     def _broken_things(self) -> None:
         ground = self.ground
         if ground.strikes("broker_emptied", 0.003):
             self.broker.clear()
         if ground.strikes("clock_jump", 0.004):
-            ground.clock.now += timedelta(seconds=ground.chance.choice(JUMPS))
+            ground.jump(timedelta(seconds=ground.chance.choice(JUMPS)))
 
     def _time_passes(self) -> None:
         """Go to the next moment at which something happens; leases are kept, mostly."""
@@ -227,6 +234,8 @@ class Schedule:
             self._cancel(ground.chance.choice(list(ground.store.runs.values())))
         if ground.strikes("budget_raised", 0.002) and self._is_limited:
             self._raise()
+        if ground.chance.random() < 0.02:  # noqa: PLR2004 - now and then
+            self._signal(ground.chance.choice(list(ground.store.runs.values())))
 
     def _people_at_last(self) -> None:
         """Answer what is open, let the parked go on, and find the money."""
@@ -237,6 +246,9 @@ class Schedule:
         for run in ground.store.runs.values():
             if run.reason in people.PARKED:
                 people.resume(ground.store, run, "mended")
+                ground.deaths[run.id] = 0
+            elif run.reason is Reason.SIGNAL:
+                self._signal(run)
             elif run.reason is Reason.BUDGET and run.due_at is None and self._is_limited:
                 self._raise()
         ground.look()
@@ -250,9 +262,18 @@ class Schedule:
         people.raise_budget(self.ground.store, "all", Unit.MODEL_CALLS, Decimal(4))
         self.ground.look()
 
+    def _signal(self, run: RunRow) -> None:
+        """Send the next signal that a run is to be told, perhaps twice, perhaps early."""
+        number = len(run.signals) + 1
+        if run.state in FINAL or number > TOLD.get(run.agent, 0):
+            return
+        for _ in range(2 if self.ground.strikes("signal_doubled", 0.3) else 1):
+            people.signal(self.ground.store, run, "word", number, str(number))
+            self.ground.look()
+
     def _cancel(self, run: RunRow) -> None:
         if run.state not in FINAL:
-            self.ground.touched.add(run.id)
+            self.ground.touch(run)
             self.ground.tell(f"{run.id}: cancelled by a person")
             people.cancel(self.ground.store, run, "changed my mind")
             self.ground.look()
@@ -271,20 +292,18 @@ class Schedule:
             result = outside.result(approval.tool, approval.arguments) if did else None
         elif ground.strikes("rejected", 0.1):
             decision = "reject"
-        self._say(approval, decision, result)
+        self._say(approval, decision, result, "person")
         if ground.strikes("two_reviewers", 0.2):
             if self.bug.decides_twice:
                 approval.state = "open"
-            self._say(approval, decision, result)
+            self._say(approval, decision, result, "somebody else")
 
-    def _say(self, approval: ApprovalRow, decision: str, result: Json) -> None:
+    def _say(self, approval: ApprovalRow, decision: str, result: Json, who: str) -> None:
         try:
-            people.decide(
-                self.ground.store, approval, decision, reason="no", result=result, by="person"
-            )
+            people.decide(self.ground.store, approval, decision, reason="no", result=result, by=who)
         except ApprovalNotOpen:
             return
         if decision == "reject":
-            self.ground.touched.add(approval.run_id)
-        self.ground.tell(f"a person says {decision} to {approval.id} of {approval.run_id}")
+            self.ground.touch(self.ground.store.runs[approval.run_id])
+        self.ground.tell(f"{who} says {decision} to {approval.id} of {approval.run_id}")
         self.ground.look()

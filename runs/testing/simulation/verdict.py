@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any, Final
 
 from runs.core.effects import EffectKind, EffectState, effect_key
-from runs.core.lifecycle import FINAL
+from runs.core.lifecycle import FINAL, RunState
 from runs.testing.rows import RunRow
+from runs.testing.simulation import kin
+from runs.testing.simulation.families import LOOSE
 from runs.testing.simulation.ground import Ground
 from runs.testing.simulation.outside import CLASSES, thing
 
 TWINS: Final[dict[str, str]] = {}
+MINTED: Final = re.compile(r"id-\d+-")
 
 
 def judge(ground: Ground) -> None:
@@ -23,29 +27,42 @@ def judge(ground: Ground) -> None:
         _effects(ground, run)
         _decisions(ground, run)
     _money(ground)
+    kin.judge(ground)
+
+
+def twin(run: RunRow) -> str:
+    """Name whose twin a run is: its program, and what it was given."""
+    return json.dumps([run.agent, run.checkpoints[0].writes], sort_keys=True)
 
 
 def history(run: RunRow) -> str:
-    """Give what must be equal with and without faults: writes, heads, output, outcomes."""
+    """Give what must be equal with and without faults: writes, heads, output, outcomes.
+
+    Ids are named by the order in which they are told of.
+    """
+    if run.agent in LOOSE:
+        return json.dumps([run.state, run.output], default=str)
     effects = [
         [row.place.super_step, row.place.task, row.place.ordinal, row.state, row.outcome]
         for _, row in sorted(run.effects.items())
         if row.kind is not EffectKind.TIMER
     ]
     steps: list[Any] = [[n, row.head, row.writes] for n, row in sorted(run.checkpoints.items())]
-    return json.dumps([run.state, run.output, steps, effects], sort_keys=True, default=str)
+    told = json.dumps([run.state, run.output, steps, effects], sort_keys=True, default=str)
+    known: dict[str, str] = {}
+    return MINTED.sub(lambda found: known.setdefault(found[0], f"#{len(known)}"), told)
 
 
 def _ended(ground: Ground, run: RunRow) -> None:
     if run.state not in FINAL:
         ground.wrong(f"G3 {run.id} ({run.agent}): still {run.state} {run.reason}")
         return
-    expired = any(
-        row.state == "expired" for row in ground.store.approvals.values() if row.run_id == run.id
-    )
-    if run.id in ground.touched or expired or run.agent not in TWINS:
+    store = ground.store
+    expired = any(row.state == "expired" for row in store.approvals.values())
+    is_over = bool(run.ancestors) and run.state is RunState.CANCELLED  # judged when it moved
+    if ground.is_touched(run) or expired or is_over or twin(run) not in TWINS:
         return
-    if history(run) != TWINS[run.agent]:
+    if history(run) != TWINS[twin(run)]:
         why = f"{run.state} {run.error_class} {run.error_detail}"
         ground.wrong(f"G1 {run.id} ({run.agent}): {why} differs from its twin")
 

@@ -16,36 +16,29 @@ import greenlet
 
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
+from policy.calibration import Evidence
 from policy.core.decide import EffectClass, Policy
-from policy.core.json import Json, JsonObject
 from policy.core.outcomes import ErrorClass, Outcome
 from policy.enforce import Permit
 from runs.advance import Burst, Engine
 from runs.agents.program import Program
-from runs.core.effects import EffectState, effect_key
-from runs.core.results import TaskResult
-from runs.errors import StoreAway, UnknownAgent
+from runs.core.effects import effect_key
 from runs.leases import LeaseKeeper
 from runs.loop import IoLoop
 from runs.ports import (
-    Brood,
     Claimed,
-    Joined,
-    Lease,
     Nudge,
-    Put,
-    PutEffect,
-    Save,
-    Saved,
-    Settled,
-    Spawned,
-    Wait,
 )
 from runs.shell import Shell
-from runs.testing.simulation import outside
+from runs.testing.gate import OpenGate
+from runs.testing.rows import RunRow
+from runs.testing.simulation import kin, outside
+from runs.testing.simulation.families import KNOWN
 from runs.testing.simulation.ground import LEASE, Ground
 from runs.testing.simulation.loop import SimulatedIo, SimulatedKeeper, switch
-from runs.testing.simulation.programs import PROGRAMS
+from runs.testing.simulation.programs import DEADLY
+from runs.testing.simulation.store import ReachedStore
+from tools.core.finding import CannotTell, Found
 from tools.core.spec import ToolCall, ToolSpec
 from tools.errors import PermitMismatch
 
@@ -63,12 +56,12 @@ class Worker:
     def __init__(self, ground: Ground, number: int, *, keyed: Callable[[str], str]) -> None:
         self.ground, self.name = ground, f"worker-{number}"
         self.keeper = SimulatedKeeper()
-        self.io = SimulatedIo(ground.clock, self.wait, self.wake)
+        self.io = SimulatedIo(ground.ticks, self.wait, self.wake)
         self.until: datetime | None = None
         self.is_dead = self.is_stopped = False
         self._work: greenlet.greenlet | None = None
         shell = Shell(
-            store=_Store(self),
+            store=ReachedStore(self),
             world=_World(self, keyed),
             loop=cast("IoLoop", self.io),
             clock=ground.clock,
@@ -131,6 +124,11 @@ class Worker:
         if self.is_dead:
             raise Dead
 
+    def die(self) -> None:
+        """End here: what it does killed it."""
+        self.is_dead = True
+        raise Dead
+
     def wait(self, seconds: float | None) -> None:
         """Wait on the simulated clock."""
         self.alive()
@@ -154,109 +152,7 @@ def _left_in_the_outbox(_: Iterable[Nudge]) -> None:
     """Leave messages where the simulated broker takes them from."""
 
 
-class _Store:
-    """The store as one worker reaches it: sometimes away, sometimes silent after a commit."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker, self._ground, self._inner = worker, worker.ground, worker.ground.store
-
-    def _call(self, what: str, call: Callable[[], T]) -> T:
-        ground = self._ground
-        self._worker.turn()
-        if ground.strikes("store_away", 0.01):
-            raise StoreAway("away")
-        ground.tell(f"{self._worker.name}: {what}")
-        answer = call()
-        ground.look()
-        self._worker.turn()
-        if ground.strikes("answer_lost", 0.01):
-            raise StoreAway("the answer was lost")
-        return answer
-
-    def _write(self, what: str, lease: Lease, call: Callable[[], T]) -> T:
-        def checked() -> T:
-            newest = self._ground.token(lease)
-            answer = call()
-            if answer is not Put.LEASE_LOST:
-                self._ground.wrote(lease, newest)
-            return answer
-
-        return self._call(f"{what} {lease.run_id}/{lease.super_step}/{lease.task}", checked)
-
-    def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
-        """See `Store.claim`."""
-        return self._call(
-            f"claim {run_id}", lambda: self._inner.claim(tenant_id, run_id, worker=worker, ttl=ttl)
-        )
-
-    def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
-        """See `Store.claim_task`."""
-        return self._call(
-            f"claim_task {nudge.run_id}/{nudge.task}",
-            lambda: self._inner.claim_task(nudge, worker=worker, ttl=ttl),
-        )
-
-    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
-        """See `Store.read_log`."""
-        return self._call(
-            "read_log", lambda: self._inner.read_log(run_id, tenant_id, channel, upto)
-        )
-
-    def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
-        """See `Store.put_effect`."""
-
-        def checked() -> Put:
-            called_off = self._inner.runs[lease.run_id].cancel
-            answer = self._inner.put_effect(lease, put, before)
-            if answer is Put.OK and called_off and put.state is EffectState.CLAIMED:
-                key = effect_key(lease.run_id, put.place)
-                self._ground.wrong(f"G2 {key}: begun after a cancellation")
-            return answer
-
-        return self._write(f"put_effect {put.name} {put.state}", lease, checked)
-
-    def spawn(
-        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
-    ) -> Spawned:
-        """See `Store.spawn`."""
-        return self._call("spawn", lambda: self._inner.spawn(lease, put, brood, before))
-
-    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
-        """See `Store.join`."""
-        return self._call("join", lambda: self._inner.join(lease, put, wait, before))
-
-    def take_signal(
-        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
-    ) -> tuple[Put, JsonObject | None]:
-        """See `Store.take_signal`."""
-        return self._call("take_signal", lambda: self._inner.take_signal(lease, put, before))
-
-    def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
-        """See `Store.fan_out`."""
-        return self._write("fan_out", lease, lambda: self._inner.fan_out(lease, tasks))
-
-    def finish_task(
-        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
-    ) -> Claimed | None:
-        """See `Store.finish_task`."""
-        return self._write(
-            "finish_task",
-            lease,
-            lambda: self._inner.finish_task(lease, result, effects, ttl=ttl),
-        )
-
-    def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
-        """See `Store.save`."""
-        return self._write(
-            f"save {save.state}", lease, lambda: self._inner.save(lease, save, ttl=ttl)
-        )
-
-    def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
-        """See `Store.release`."""
-        return self._write("release", lease, lambda: self._inner.release(lease, effects))
-
-
-class _World:
+class _World(OpenGate):
     """The world as one worker reaches it."""
 
     def __init__(self, worker: Worker, keyed: Callable[[str], str]) -> None:
@@ -268,12 +164,25 @@ class _World:
         self._worker.turn()
         return answer
 
+    def _deadly(self, claimed: Claimed) -> None:
+        """Die of a run that kills whoever works at it, unless it was mended."""
+        run = self._ground.store.runs[claimed.lease.run_id]
+        if (run.agent, claimed.lease.super_step) == DEADLY and not _is_mended(run):
+            kin.died(self._ground, run)
+            self._worker.die()
+
     def program(self, claimed: Claimed) -> Program:
         """See `World.program`."""
-        return self._call(lambda: PROGRAMS[claimed.agent])
+        self._deadly(claimed)
+        return self._call(lambda: KNOWN[claimed.agent])
 
-    def policy(self, claimed: Claimed) -> Policy:  # noqa: ARG002 - one policy for every run
+    def evidence(self, claimed: Claimed, tool: str) -> Evidence:  # noqa: ARG002 - nothing is known
+        """See `World.evidence`."""
+        return self._call(Evidence)
+
+    def policy(self, claimed: Claimed) -> Policy:
         """See `World.policy`."""
+        self._deadly(claimed)
         return self._call(lambda: outside.POLICY)
 
     def tool(self, tenant_id: str, name: str) -> ToolSpec:  # noqa: ARG002 - one tenant
@@ -285,8 +194,8 @@ class _World:
         return self._call(lambda: outside.specs(granted))
 
     def agent(self, tenant_id: str, name: str, version: str | None) -> tuple[str, Program]:  # noqa: ARG002
-        """See `World.agent`: simulated programs start none."""
-        raise UnknownAgent(name, version)
+        """See `World.agent`."""
+        return self._call(lambda: (name, KNOWN[name]))
 
     def quote(self, tenant_id: str, request: ModelRequest) -> tuple[Quote, Any]:  # noqa: ARG002
         """See `World.quote`."""
@@ -312,6 +221,17 @@ class _World:
         ground.tell(f"{self._worker.name}: {name} {call.key} {'happens' if happens else 'fails'}")
         await self._slowly()
         return outcome or outside.answer(name, call.arguments)
+
+    async def find_out(self, call: ToolCall, *, now: datetime) -> Found:  # noqa: ARG002
+        """Ask a reconcile hook; it fails now and then, and cannot tell now and then."""
+        self._worker.turn()
+        ground = self._ground
+        await self._slowly()
+        if ground.strikes("hook_failed", 0.2):
+            return outside.failed(ErrorClass.TRANSIENT_DEPENDENCY, in_doubt=False)
+        if ground.strikes("hook_cannot_tell", 0.1):
+            return CannotTell("the books are closed")
+        return outside.found(ground.books, call)
 
     async def complete(
         self,
@@ -357,6 +277,10 @@ class _World:
         )
         if not given:
             self._ground.wrong(f"G6 {call.key}: {call.spec.name} without a decision for it")
+
+
+def _is_mended(run: RunRow) -> bool:
+    return any(kind == "run.resumed" for kind, _ in run.events)
 
 
 CHANGING: Final = outside.CLASSES

@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy import conditions, documents
 from policy.core.decide import CallRequest, Decision, EffectClass, Policy, Principal, decide
 from policy.errors import InvalidPolicy
+from tests.unit.policy.calls import raw_documents, requests
 
 DESK = """
 rules:
@@ -99,7 +100,7 @@ def rule_with(**change: Any) -> str:
         (rule_with(decision="maybe"), "/rules/0/decision"),
         (rule_with(name=""), "/rules/0/name"),
         (rule_with(tool="x"), "/rules/0/tool"),
-        (rule_with(tools="a b"), "/rules/0/tools"),
+        (rule_with(tools="a  b"), "/rules/0/tools"),
         (rule_with(effects=["never"]), "/rules/0/effects/0"),
         (rule_with(priority="1"), "/rules/0/priority"),
         (rule_with(when="args.x <="), "/rules/0/when"),
@@ -140,3 +141,50 @@ def test_a_condition_that_gives_no_boolean_fails(value: Any) -> None:
     else:
         with pytest.raises(conditions.ConditionFailed):
             condition({"args": {"value": value}})
+
+
+@pytest.mark.parametrize("text", ["\x85", "\u2028", "\ufeff", "a\r\nb", " a ", "\x9f", "no", "1e3"])
+def test_a_text_is_written_out_letter_by_letter(text: str) -> None:
+    rule = {"name": "r", "decision": "allow", "arguments": {"note": {"equals": text}}}
+    first = documents.read({"rules": [rule]})
+
+    assert documents.read(first.text()) == first
+
+
+@settings(deadline=None, max_examples=50)
+@given(raw_documents, requests)
+def test_what_is_written_out_reads_back_as_the_same_rules(raw: Any, call: CallRequest) -> None:
+    first = documents.read(raw)
+    again = documents.read(first.text())
+
+    assert again == first
+    verdicts = [decide(Policy.of("v", read.compiled()), call) for read in (first, again)]
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"arguments": {"amount": {"at_most": "much"}}}, "/rules/0/arguments/amount/at_most"),
+        ({"arguments": {"amount": {}}}, "/rules/0/arguments/amount"),
+        ({"arguments": {"amount": {"almost": 3}}}, "/rules/0/arguments/amount/almost"),
+        ({"arguments": {"note": {"present": False, "equals": 1}}}, "/rules/0/arguments/note"),
+        ({"times": [{"zone": "Mars/Olympus"}]}, "/rules/0/times/0/zone"),
+        ({"times": [{"from": "25:00"}]}, "/rules/0/times/0/from"),
+        ({"times": [{"since": "2026-01-01T00:00:00"}]}, "/rules/0/times/0/since"),
+        ({"calls": {}}, "/rules/0/calls"),
+        ({"egress": "yes"}, "/rules/0/egress"),
+        ({"risks": ["dire"]}, "/rules/0/risks/0"),
+        ({"when": "args.a.matches(args.b)"}, "/rules/0/when"),
+        ({"when": "args.a.matches('(a{30}){30}')"}, "/rules/0/when"),
+        ({"when": "args.a.lowerAscii() == 'a'"}, "/rules/0/when"),
+        ({"when": "[" * 25 + "]" * 25 + " == []"}, "/rules/0/when"),
+    ],
+)
+def test_a_selector_that_cannot_be_used_is_refused_with_its_place(
+    change: dict[str, Any], pointer: str
+) -> None:
+    with pytest.raises(InvalidPolicy) as refused:
+        documents.read({"rules": [{"name": "r", "decision": "allow", **change}]})
+
+    assert refused.value.pointer.startswith(pointer)

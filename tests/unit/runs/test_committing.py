@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 
-from runs.committing import Committer, Part
+from runs.committing import Committer, Kind, Part
 from runs.errors import StoreAway
+from runs.statements import Statement
 from tests.processes import eventually
 
 LONG = 30.0
+SAVE = Statement("runs_save", 2)
 
 
-def a_part(run: str, kind: str = "plain_save") -> Part:
-    return Part(kind=kind, statement="", args=("tenant", run))
+def a_part(run: str, kind: Kind = Kind.PLAIN_SAVE) -> Part:
+    return Part(kind=kind, statement=SAVE, args=("tenant", run))
 
 
 class Scene:

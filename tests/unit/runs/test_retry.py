@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.core.outcomes import ErrorClass
-from runs.core.retry import RETRYABLE, Attempt, GiveUp, RetryAt, RetryPolicy, decide
+from runs.core.retry import NEVER, RETRYABLE, Attempt, GiveUp, RetryAt, RetryPolicy, decide
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 FOREVER = RetryPolicy(max_attempts=10**9)
@@ -83,3 +83,13 @@ def test_the_last_attempt_and_the_deadline_end_it() -> None:
 
     assert isinstance(last, GiveUp)
     assert isinstance(late, GiveUp)
+
+
+@pytest.mark.parametrize("error_class", sorted(NEVER))
+def test_no_declaration_has_a_denial_or_an_exhausted_budget_retried(
+    error_class: ErrorClass,
+) -> None:
+    every = RetryPolicy(also=frozenset(ErrorClass))
+    failed = Attempt(key="k", number=1, error_class=error_class)
+
+    assert decide(every, failed, now=NOON, deadline=None) == GiveUp(f"{error_class} is not retried")

@@ -6,10 +6,23 @@ from collections import Counter
 
 import pytest
 
-from runs.testing.simulation import BUGS, learn, play
+from runs.testing import people
+from runs.testing.simulation import BUGS, NONE, learn, play
+from runs.testing.simulation.families import PLAYED
+from runs.testing.simulation.schedule import Schedule
 
 ENOUGH = 2000
-FAULTS = {"worker_killed", "worker_stopped", "message_lost", "message_doubled", "message_late"}
+FAULTS = {
+    "worker_killed",
+    "worker_stopped",
+    "message_lost",
+    "message_doubled",
+    "message_late",
+    "cancelled",
+    "deadline",
+    "signal_doubled",
+    "renewal_failed",
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -19,12 +32,16 @@ def twins() -> None:
 
 def test_under_all_faults_no_promise_is_broken() -> None:
     fired: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
     for seed in range(150):
         played = play(seed)
         assert played.violations == [], f"manage.py simulate --replay {seed}"
         fired += played.fired
+        ends += played.ends
 
     assert fired.keys() >= FAULTS
+    assert {f"{name} succeeded" for name in PLAYED} <= ends.keys()
+    assert {"child succeeded", "shaky failed", "dawdler cancelled"} <= ends.keys()
 
 
 @pytest.mark.parametrize("name", sorted(BUGS))
@@ -41,3 +58,17 @@ def test_a_seed_is_the_same_story_each_time() -> None:
 
     assert first == again
     assert first
+
+
+def test_a_poisonous_run_that_is_cancelled_costs_no_worker_more() -> None:
+    schedule = Schedule(0, NONE, None, names=("poison",))
+    ground = schedule.ground
+    run = ground.store.runs["run-0"]
+    while not ground.deaths[run.id]:
+        schedule._step()
+
+    ground.touch(run)
+    people.cancel(ground.store, run, "enough")
+    schedule.go()
+
+    assert (run.state, ground.deaths[run.id], ground.violations) == ("cancelled", 1, [])

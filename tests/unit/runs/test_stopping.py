@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -301,3 +302,29 @@ def test_a_lease_kept_by_this_process_is_looked_at_when_somebody_calls() -> None
 
     assert office.run.state == "cancelled"
     assert len(rounds) == 1
+
+
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_a_node_that_asks_many_things_at_once_is_stopped_without_a_word(
+    caplog: pytest.LogCaptureFixture, *, is_waited_for: bool
+) -> None:
+    async def asks_at_once(ctx: Context) -> dict[str, Any]:
+        asked = [asyncio.ensure_future(ctx.tool("desk.note", text=f"{n}")) for n in range(4)]
+        if not is_waited_for:
+            await for_ever()
+        return {"output": await asyncio.gather(*asked)}
+
+    office = Office(asks_at_once)
+
+    async def hangs(text: str) -> str:
+        if text == "3":
+            office.cancel()
+        await for_ever()
+        return text
+
+    with office.worker("one", note=hangs) as engine:
+        assert office.advance(engine) is Advanced.ENDED
+        gc.collect()
+
+    assert office.run.state == "cancelled"
+    assert not [record for record in caplog.records if "never retrieved" in record.message]

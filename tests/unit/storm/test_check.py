@@ -11,6 +11,7 @@ from agentops.storm.check import Facts, Findings, check
 KEY = "r1/0/0/0"
 RUN = {
     "id": "r1",
+    "name": "run-1",
     "state": "succeeded",
     "reason": "",
     "super_step": 1,
@@ -21,6 +22,8 @@ RUN = {
     "last_event": 3,
     "cost_booked": 0,
     "cost_in_ledger": 0,
+    "tokens_booked": 5,
+    "tokens_in_ledger": 5,
     **{
         f"{unit}_{what}": value
         for unit in ("cost", "tokens", "model_calls", "tool_calls")
@@ -49,6 +52,12 @@ def test_a_sound_run_is_clean() -> None:
 
     assert found.clean
     assert found.ended == 1
+
+
+def test_a_run_that_was_accepted_twice_is_doubled() -> None:
+    again = {**RUN, "id": "r2"}
+
+    assert "run-1 was accepted 2 times" in findings(runs=[RUN, again]).duplicated
 
 
 def test_a_run_that_is_not_there_is_lost() -> None:
@@ -82,6 +91,7 @@ def test_a_run_that_waits_for_a_named_thing_is_not_lost() -> None:
         {"tool_calls_spent": 8},
         {"tokens_reserved": 1},
         {"cost_booked": 1},
+        {"tokens_booked": 6},
     ],
     ids=lambda wrong: next(iter(wrong)),
 )

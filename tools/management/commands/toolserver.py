@@ -9,13 +9,16 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from policy import tenancy
+from policy.core.actor import command
 from policy.core.decide import EffectClass, Risk
-from policy.queries import tenant_by_slug
+from policy.management.tenants import named_tenant
 from tools.errors import ToolsError
 from tools.models import RemoteTool
 from tools.operations.declare import declare
 from tools.operations.discover import discover
 from tools.operations.register_server import register_server
+
+OPERATOR = command("toolserver")
 
 
 class Command(BaseCommand):
@@ -35,6 +38,14 @@ class Command(BaseCommand):
         say.add_argument("--effect", choices=[e.value for e in EffectClass])
         say.add_argument("--risk", choices=[r.value for r in Risk])
         say.add_argument("--timeout", type=float, help="seconds")
+        say.add_argument("--egress", choices=["yes", "no"], help="does it send data out?")
+        say.add_argument("--targets", nargs="*", help="arguments that decide where or to whom")
+        say.add_argument("--trusted", choices=["yes", "no"], help="does no stranger write it?")
+        say.add_argument("--reversible", choices=["yes", "no"], help="can it be undone?")
+        say.add_argument(
+            "--reconcile", metavar="TOOL", help="its read tool that says what happened"
+        )
+        say.add_argument("--compensate", metavar="TOOL", help="the tool that undoes it")
         listed = verbs.add_parser("list", help="list a tenant's remote tools")
         for verb in (add, say, listed):
             verb.add_argument("--tenant", required=True, help="the tenant's slug")
@@ -45,11 +56,7 @@ class Command(BaseCommand):
         Raises:
             CommandError: no such tenant, no token, or a server or tool that cannot be used.
         """
-        tenant = tenant_by_slug(options["tenant"])
-        if tenant is None:
-            raise CommandError(
-                f"there is no tenant {options['tenant']!r}; `manage.py tenant list` shows them"
-            )
+        tenant = named_tenant(options["tenant"])
         try:
             getattr(self, f"_{options['verb']}")(tenant.id, options)
         except ToolsError as error:
@@ -61,8 +68,8 @@ class Command(BaseCommand):
         if variable and not token:
             raise CommandError(f"put the server's token into {variable} first")
         with tenancy.scope(tenant_id):
-            server = register_server(options["name"], options["url"], token)
-        found = discover(server, tenant_id=tenant_id)
+            server = register_server(options["name"], options["url"], token, by=OPERATOR)
+        found = discover(server, tenant_id=tenant_id, by=OPERATOR)
         for name in found.tools:
             self.stdout.write(name)
         for name, why in found.refused.items():
@@ -79,10 +86,22 @@ class Command(BaseCommand):
                 effect=options["effect"],
                 risk=options["risk"],
                 timeout=options["timeout"],
+                reconcile=options["reconcile"],
+                compensate=options["compensate"],
+                by=OPERATOR,
+                egress=_yes(options["egress"]),
+                targets=options["targets"],
+                trusted=_yes(options["trusted"]),
+                reversible=_yes(options["reversible"]),
             )
         self.stdout.write(f"{options['tool']} is declared")
 
     def _list(self, tenant_id: UUID, _: dict[str, Any]) -> None:
         with tenancy.scope(tenant_id):
             for tool in RemoteTool.objects.order_by("name"):
-                self.stdout.write(f"{tool.name}  {tool.effect}  risk {tool.risk}")
+                sends = "  egress" if tool.egress else ""
+                self.stdout.write(f"{tool.name}  {tool.effect}  risk {tool.risk}{sends}")
+
+
+def _yes(answer: str | None) -> bool | None:
+    return None if answer is None else answer == "yes"

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Model, Q, QuerySet
 
 from policy.core import keys
 from policy.core.actor import Actor
-from policy.core.json import Json
 from policy.core.money import Unit
-from policy.models import (
-    ApiKey,
-    Approval,
-    ApprovalState,
-    Budget,
-    BudgetRaise,
-    Principal,
-    Role,
-    Tenant,
+from policy.models import ApiKey, Budget, BudgetRaise, Principal, Role
+from policy.queries.approvals import (
+    ApprovalView,
+    DecisionView,
+    approval,
+    approval_view,
+    approvals,
+    decisions_of,
+    open_approvals,
 )
+from policy.queries.pages import Page, Position, page_of
 
-Item = TypeVar("Item")
-Row = TypeVar("Row", bound=Model)
-BRIEF: Final = 40
+__all__ = [
+    "ApprovalView",
+    "BudgetView",
+    "DecisionView",
+    "KeyHolder",
+    "KeyView",
+    "Page",
+    "Position",
+    "PrincipalView",
+    "RaiseView",
+    "TenantName",
+    "UnitBalance",
+    "actor_of_user",
+    "approval",
+    "approval_view",
+    "approvals",
+    "budget",
+    "budget_view",
+    "budgets",
+    "budgets_of",
+    "decisions_of",
+    "holder_of_key",
+    "open_approvals",
+    "page_of",
+    "principals_with_keys",
+    "raises_of",
+    "tenant_by_slug",
+    "tenants_open_to",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,135 +140,14 @@ def actor_of_user(user: Any) -> Actor:
 
 
 def tenant_by_slug(slug: str) -> TenantName | None:
-    """Find a tenant by its short name; only the system role sees tenants outside a scope."""
-    row = Tenant.objects.filter(slug=slug).values_list("id", "slug", "name").first()
-    return None if row is None else TenantName(*row)
+    """Find a tenant by its short name, in either database role; None where there is none.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """A place in a list ordered by (created, id), newest first; `back` looks towards the newer."""
-
-    at: datetime
-    id: UUID
-    back: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[Item]):
-    """Some items of a list, and where its neighbours begin."""
-
-    items: tuple[Item, ...]
-    next: Position | None = None
-    previous: Position | None = None
-
-
-def page_of(
-    rows: QuerySet[Row], read: Callable[[Row], Item], *, position: Position | None, limit: int
-) -> Page[Item]:
-    """Cut a page of rows that have `created_at` and `id`, newest first, in one query.
-
-    Rows that come in meanwhile neither repeat nor hide one.
+    Asked through a SECURITY DEFINER function, as no scope is open yet.
     """
-    back = position is not None and position.back
-    if position is not None:
-        rows = rows.filter(_beyond(position))
-    order = ("created_at", "id") if back else ("-created_at", "-id")
-    found = list(rows.order_by(*order)[: limit + 1])
-    more, found = len(found) > limit, found[:limit]
-    if back:
-        found.reverse()
-    return Page(
-        items=tuple(read(row) for row in found),
-        next=_at(found[-1]) if found and (more or back) else None,
-        previous=_at(found[0], back=True)
-        if found and position is not None and (more or not back)
-        else None,
-    )
-
-
-def _beyond(position: Position) -> Q:
-    if position.back:
-        beside = Q(created_at=position.at, id__gt=position.id)
-        return Q(created_at__gte=position.at) & (Q(created_at__gt=position.at) | beside)
-    beside = Q(created_at=position.at, id__lt=position.id)
-    return Q(created_at__lte=position.at) & (Q(created_at__lt=position.at) | beside)
-
-
-def _at(row: Any, *, back: bool = False) -> Position:
-    return Position(at=row.created_at, id=row.id, back=back)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalView:
-    """A question to a person, as it stands."""
-
-    id: UUID
-    kind: str
-    state: str
-    version: int
-    run_id: UUID
-    effect_key: str
-    agent: str
-    tool: str
-    tool_version: str
-    arguments: Json
-    digest: str
-    policy_version: str
-    rule: str
-    reason: str
-    created_at: datetime
-    expires_at: datetime
-    decided_at: datetime | None
-    decided_by: str
-    decision_reason: str
-    result: Json
-
-    @property
-    def is_open(self) -> bool:
-        """Say whether nobody decided yet."""
-        return self.state == ApprovalState.OPEN
-
-    @property
-    def summary(self) -> str:
-        """Give the call in one line, as far as a line goes."""
-        arguments = self.arguments if isinstance(self.arguments, dict) else {}
-        parts = ", ".join(f"{name}: {_brief(value)}" for name, value in arguments.items())
-        return f"{self.tool} ({parts})"[:200] if parts else self.tool
-
-
-def _brief(value: Json) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= BRIEF else f"{text[: BRIEF - 1]}…"
-
-
-def approvals(
-    *, state: str = "", run_id: UUID | None = None, position: Position | None, limit: int
-) -> Page[ApprovalView]:
-    """List the scope's approvals, newest first."""
-    rows = Approval.objects.all()
-    if state:
-        rows = rows.filter(state=state)
-    if run_id is not None:
-        rows = rows.filter(run_id=run_id)
-    return page_of(rows, approval_view, position=position, limit=limit)
-
-
-def open_approvals(*, limit: int) -> list[ApprovalView]:
-    """List what waits for a decision, the soonest due first."""
-    rows = Approval.objects.filter(state=ApprovalState.OPEN).order_by("expires_at", "id")
-    return [approval_view(row) for row in rows[:limit]]
-
-
-def approval(approval_id: UUID) -> ApprovalView | None:
-    """Read one approval of the scope's tenant; None where it has no such."""
-    row = Approval.objects.filter(pk=approval_id).first()
-    return None if row is None else approval_view(row)
-
-
-def approval_view(row: Approval) -> ApprovalView:
-    """Read a row."""
-    return ApprovalView(**{f.name: getattr(row, f.name) for f in fields(ApprovalView)})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, slug, name FROM policy_tenant_of_slug(%s)", [slug])
+        row = cursor.fetchone()
+    return None if row is None else TenantName(*row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,136 @@
+"""Create, set and show tenants: `manage.py tenant set acme --retention-days 90 --budget 500`."""
+
+from __future__ import annotations
+
+import argparse
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from policy import tenancy
+from policy.core.actor import command
+from policy.core.money import Unit
+from policy.errors import PolicyError
+from policy.management.tenants import named_tenant
+from policy.models import Budget, BudgetScope, Tenant
+from policy.operations.create_tenant import create_tenant
+from policy.operations.set_tenant import set_budget, set_retention
+from runs.operations.raise_budget import raise_budget
+
+OPERATOR: Final = command("tenant")
+FOR_EVER: Final = 0
+
+
+class Command(BaseCommand):
+    """`manage.py tenant create|set|show SLUG` and `manage.py tenant list`."""
+
+    help = "Create a tenant, say what holds for it, show it, or list them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the verbs."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        create = verbs.add_parser("create", help="create a tenant")
+        create.add_argument("slug", help="lower-case letters, digits and hyphens")
+        create.add_argument("--name", default="", help="as people read it (default: the slug)")
+        change = verbs.add_parser("set", help="say what holds for a tenant, and show it")
+        change.add_argument(
+            "--retention-days",
+            type=_days,
+            metavar="N",
+            help="days that ended runs keep their history, or `forever`",
+        )
+        change.add_argument(
+            "--budget",
+            type=_amount,
+            metavar="AMOUNT",
+            help="US dollars that all its runs may spend; counts for runs started from then on",
+        )
+        show = verbs.add_parser("show", help="show what holds for a tenant")
+        for verb in (change, show):
+            verb.add_argument("slug", help="the tenant's slug")
+        verbs.add_parser("list", help="list the tenants")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Do what was asked.
+
+        Raises:
+            CommandError: there is no such tenant, or what was given cannot be used.
+        """
+        try:
+            getattr(self, f"_{options['verb']}")(options)
+        except PolicyError as error:
+            raise CommandError(str(error)) from error
+
+    def _list(self, _: dict[str, Any]) -> None:
+        for tenant in Tenant.objects.order_by("slug"):
+            self.stdout.write(f"{tenant.id}  {tenant.slug}  {tenant.name}")
+
+    def _create(self, options: dict[str, Any]) -> None:
+        slug = options["slug"]
+        self.stdout.write(str(create_tenant(slug, options["name"] or slug, by=OPERATOR)))
+
+    def _set(self, options: dict[str, Any]) -> None:
+        days, budget = options["retention_days"], options["budget"]
+        if days is None and budget is None:
+            raise CommandError("give --retention-days, --budget, or both")
+        with tenancy.scope(named_tenant(options["slug"]).id):
+            if days is not None:
+                set_retention(None if days == FOR_EVER else days, by=OPERATOR)
+            if budget is not None:
+                _set_budget(budget)
+        self._show(options)
+
+    def _show(self, options: dict[str, Any]) -> None:
+        tenant_id = named_tenant(options["slug"]).id
+        with tenancy.scope(tenant_id):
+            tenant = Tenant.objects.get(pk=tenant_id)
+            budget = _budget()
+        days = tenant.retention_days
+        kept = "for ever" if days is None else f"{days} days after a run ended"
+        self.stdout.write(f"{tenant.slug} ({tenant.name})  {tenant.id}")
+        self.stdout.write(f"history is kept  {kept}")
+        self.stdout.write(f"budget           {_said(budget)}")
+
+
+def _budget() -> Budget | None:
+    return Budget.objects.filter(scope=BudgetScope.TENANT).first()
+
+
+def _set_budget(limit: Decimal) -> None:
+    """Set the limit; where it is a higher one than before, raise it, which wakes runs."""
+    known = _budget()
+    if known is None or known.cost_limit is None or limit <= known.cost_limit:
+        set_budget(limit, by=OPERATOR)
+        return
+    raise_budget(
+        known.id,
+        unit=Unit.COST,
+        amount=limit - known.cost_limit,
+        reason="set by manage.py tenant",
+        by=OPERATOR,
+        now=timezone.now(),
+    )
+
+
+def _said(budget: Budget | None) -> str:
+    if budget is None or budget.cost_limit is None:
+        return "none: only runs' own budgets bound what is spent"
+    spent, reserved = budget.cost_spent, budget.cost_reserved
+    return f"{budget.cost_limit:f} USD, {spent:f} spent, {reserved:f} set aside"
+
+
+def _days(text: str) -> int:
+    if text == "forever":
+        return FOR_EVER
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days, and not `forever`")
+    return int(text)
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount") from None

@@ -1,0 +1,189 @@
+"""Policy versions over HTTP: read, written as drafts, put in force."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
+from policy.api.idempotency import Answer, answer_once
+from policy.api.views import (
+    ApiView,
+    PageQuery,
+    StrictSerializer,
+    body_of,
+    etag_of,
+    matched_version,
+    page_body,
+    position_of,
+    query_of,
+)
+from policy.models import PolicyState, PolicyVersion, Role
+from policy.operations.policies import activate, create_version, edit_draft
+from policy.versions import PolicyView, policy_version, policy_versions
+
+
+class PolicySerializer(serializers.Serializer[Any]):
+    """A policy version, without its rules."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    state = serializers.ChoiceField(PolicyState.values)
+    revision = serializers.IntegerField(help_text="Send it back as If-Match, in quotes")
+    note = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField()
+    edited_at = serializers.DateTimeField(allow_null=True)
+    edited_by = serializers.CharField()
+    activated_at = serializers.DateTimeField(allow_null=True)
+
+
+class PolicyDetailSerializer(PolicySerializer):
+    """A policy version with its rules, in the order in which they were written."""
+
+    rules = serializers.JSONField(help_text="What PUT and POST take as `document.rules`")
+    yaml = serializers.CharField(help_text="The same rules as a YAML document")
+
+
+class DocumentField(serializers.JSONField):
+    """A policy document: an object with `rules`, or its text as YAML or JSON."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read it as it came; `policy.documents` says what is wrong with it."""
+        if not isinstance(data, dict | str):
+            raise serializers.ValidationError("give an object with `rules`, or a text of YAML")
+        return data
+
+
+class PolicyRequest(StrictSerializer):
+    """A document to store."""
+
+    document = DocumentField()
+    note = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+
+class ActivateRequest(StrictSerializer):
+    """Why a version is put in force."""
+
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=500)
+
+
+class PolicyList(ApiView):
+    """The policy versions of the tenant."""
+
+    @extend_schema(
+        operation_id="policies_list",
+        summary="List policy versions, newest first",
+        parameters=[PageQuery],
+        responses=inline_serializer(
+            "PolicyPage",
+            {
+                "results": PolicySerializer(many=True),
+                "next": serializers.CharField(allow_null=True),
+                "previous": serializers.CharField(allow_null=True),
+            },
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        """List policy versions, newest first."""
+        asked = query_of(request, PageQuery)
+        with self.scope():
+            page = policy_versions(position=position_of(asked.get("cursor")), limit=asked["limit"])
+            return Response(page_body(page, PolicySerializer))
+
+    @extend_schema(
+        operation_id="policies_create",
+        summary="Store a document as a new draft; nothing is judged by it yet",
+        parameters=[IDEMPOTENCY_KEY],
+        request=PolicyRequest,
+        responses={201: PolicyDetailSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Store a document as a new draft; nothing is judged by it yet."""
+        actor = self.caller.require(Role.ADMIN)
+        asked = body_of(request, PolicyRequest)
+
+        def act() -> Answer:
+            made = create_version(asked["document"], note=asked.get("note", ""), by=actor)
+            return _answer(made, status=201)
+
+        return answer_once(request, "policies.create", act, now=timezone.now()).response()
+
+
+class PolicyDetail(ApiView):
+    """One policy version."""
+
+    @extend_schema(
+        operation_id="policies_get",
+        summary="Get a policy version with its rules; its ETag goes into If-Match",
+        responses=PolicyDetailSerializer,
+    )
+    def get(self, request: Request, policy_id: UUID) -> Response:  # noqa: ARG002
+        """Get a policy version with its rules; its ETag goes into If-Match."""
+        with self.scope():
+            return _answer(policy_id).response()
+
+    @extend_schema(
+        operation_id="policies_edit",
+        summary="Replace the rules of a draft",
+        parameters=[IF_MATCH],
+        request=PolicyRequest,
+        responses={200: PolicyDetailSerializer},
+    )
+    def put(self, request: Request, policy_id: UUID) -> Response:
+        """Replace the rules of a draft."""
+        actor = self.caller.require(Role.ADMIN)
+        revision = matched_version(request)
+        asked = body_of(request, PolicyRequest)
+        with self.scope():
+            _known(policy_id)
+            edit_draft(
+                policy_id, asked["document"], revision=revision, note=asked.get("note"), by=actor
+            )
+            return _answer(policy_id).response()
+
+
+class PolicyActivate(ApiView):
+    """Putting a policy version in force."""
+
+    @extend_schema(
+        operation_id="policies_activate",
+        summary="Judge every call by this version from now on",
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH],
+        request=ActivateRequest,
+        responses={200: PolicyDetailSerializer},
+    )
+    def post(self, request: Request, policy_id: UUID) -> Response:
+        """Judge every call by this version from now on."""
+        actor = self.caller.require(Role.ADMIN)
+        revision = matched_version(request)
+        asked = body_of(request, ActivateRequest)
+
+        def act() -> Answer:
+            _known(policy_id)
+            activate(policy_id, reason=asked["reason"], revision=revision, by=actor)
+            return _answer(policy_id)
+
+        return answer_once(request, "policies.activate", act, now=timezone.now()).response()
+
+
+def _known(policy_id: UUID) -> PolicyView:
+    try:
+        return policy_version(policy_id)
+    except PolicyVersion.DoesNotExist:
+        raise Http404(f"there is no policy version {policy_id}") from None
+
+
+def _answer(policy_id: UUID, *, status: int = 200) -> Answer:
+    found = _known(policy_id)
+    headers = {"ETag": etag_of(found.revision)}
+    if status == 201:  # noqa: PLR2004
+        headers["Location"] = f"/api/v1/policies/{policy_id}"
+    return Answer(status, dict(PolicyDetailSerializer(found).data), headers)

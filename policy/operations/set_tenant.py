@@ -1,0 +1,77 @@
+"""Set what holds for a whole tenant: how long history is kept, and its own budget."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from uuid_utils.compat import uuid7
+
+from policy import tenancy
+from policy.audit import record
+from policy.core.actor import Actor
+from policy.errors import InvalidSetting, NoTenantScope
+from policy.models import Budget, BudgetScope, Tenant
+from policy.models.tenants import LONGEST_RETENTION
+
+MOST = Decimal(10) ** 10
+
+
+def set_retention(days: int | None, *, by: Actor) -> None:
+    """Say for how many days ended runs of the scope's tenant keep their history; None: for ever.
+
+    What was removed before does not come back.
+
+    Raises:
+        InvalidSetting: no such number of days makes sense.
+    """
+    if days is not None and not 1 <= days <= LONGEST_RETENTION:
+        raise InvalidSetting(f"retention is 1 to {LONGEST_RETENTION} days, or for ever")
+    tenant = _locked()
+    before, tenant.retention_days = tenant.retention_days, days
+    tenant.save(update_fields=["retention_days"])
+    record(by, "tenant.set", f"tenant/{tenant.id}", {"retention_days": days, "before": before})
+
+
+def set_budget(limit: Decimal, *, by: Actor) -> UUID:
+    """Bound what the scope's tenant may spend, in US dollars; gives the budget's id.
+
+    Runs that are started from then on count. A first budget is made, or the limit of the one
+    there is is lowered; whoever raises one wakes runs, and does it with `raise_budget`.
+
+    Raises:
+        InvalidSetting: it is no amount, more than the limit is now, or less than what is spent
+            and set aside.
+    """
+    if not limit.is_finite() or not 0 <= limit <= MOST:
+        raise InvalidSetting(f"a budget is an amount from 0 to {MOST:,}")
+    tenant = _locked()
+    budget = Budget.objects.filter(scope=BudgetScope.TENANT).first()
+    before = None if budget is None else budget.cost_limit
+    if before is not None and limit > before:
+        raise InvalidSetting(f"the budget is {before} now; a higher one is a raise")
+    if budget is None:
+        budget = Budget(id=uuid7(), scope=BudgetScope.TENANT, scope_id=tenant.id, cost_limit=limit)
+        budget.save(force_insert=True)
+    else:
+        _lower(budget, limit)
+    told = {"cost": str(limit), "before": None if before is None else str(before)}
+    record(by, "budget.set", f"budget/{budget.id}", told)
+    return budget.id
+
+
+def _lower(budget: Budget, limit: Decimal) -> None:
+    try:
+        with transaction.atomic():
+            Budget.objects.filter(pk=budget.pk).update(cost_limit=limit, version=budget.version + 1)
+    except IntegrityError as error:
+        taken = budget.cost_spent + budget.cost_reserved
+        raise InvalidSetting(f"{taken} is spent or set aside already") from error
+
+
+def _locked() -> Tenant:
+    tenant_id = tenancy.current()
+    if tenant_id is None:
+        raise NoTenantScope("Tenant")
+    return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)

@@ -1,0 +1,181 @@
+"""The store as a simulated worker reaches it, and the checker that watches what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from policy.core.json import Json, JsonObject
+from runs.core.effects import EffectKind, EffectState, effect_key
+from runs.core.results import TaskResult
+from runs.errors import StoreAway
+from runs.ports import (
+    Brood,
+    Claimed,
+    Joined,
+    Lease,
+    Nudge,
+    Put,
+    PutEffect,
+    Save,
+    Saved,
+    Settled,
+    Spawned,
+    Told,
+    Wait,
+)
+from runs.testing.simulation import kin
+
+if TYPE_CHECKING:
+    from runs.testing.simulation.workers import Worker
+
+T = TypeVar("T")
+
+
+class ReachedStore:
+    """The store as one worker reaches it: sometimes away, sometimes silent after a commit."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker, self._ground, self._inner = worker, worker.ground, worker.ground.store
+
+    def _call(self, what: str, call: Callable[[], T]) -> T:
+        ground = self._ground
+        self._worker.turn()
+        if ground.strikes("store_away", 0.01):
+            raise StoreAway("away")
+        ground.tell(f"{self._worker.name}: {what}")
+        answer = call()
+        ground.look()
+        self._worker.turn()
+        if ground.strikes("answer_lost", 0.01):
+            raise StoreAway("the answer was lost")
+        return answer
+
+    def _write(
+        self, what: str, lease: Lease, call: Callable[[], T], settled: Sequence[Settled] = ()
+    ) -> T:
+        def checked() -> T:
+            newest, run = self._ground.token(lease), self._inner.runs[lease.run_id]
+            for item in settled:
+                if item.state is EffectState.DONE:
+                    kin.woke(self._ground, run, item.place)
+            answer = call()
+            if _put(answer) is not Put.LEASE_LOST:
+                self._ground.wrote(lease, newest)
+            return answer
+
+        return self._call(f"{what} {lease.run_id}/{lease.super_step}/{lease.task}", checked)
+
+    def _begin(
+        self,
+        what: str,
+        lease: Lease,
+        put: PutEffect,
+        call: Callable[[], T],
+        before: Sequence[Settled],
+    ) -> T:
+        """Write an effect that begins: never after its run was called off."""
+
+        def checked() -> T:
+            is_over = kin.called_off(self._inner, self._inner.runs[lease.run_id])
+            answer = call()
+            begins = put.state is EffectState.CLAIMED or (
+                put.kind is EffectKind.CHILD and put.state is EffectState.DONE
+            )
+            if _put(answer) is Put.OK and is_over and begins:
+                self._ground.wrong(
+                    f"G2 {effect_key(lease.run_id, put.place)}: begun when called off"
+                )
+            return answer
+
+        return self._write(what, lease, checked, before)
+
+    def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
+        """See `Store.claim`."""
+        return self._call(
+            f"claim {run_id}", lambda: self._inner.claim(tenant_id, run_id, worker=worker, ttl=ttl)
+        )
+
+    def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
+        """See `Store.claim_task`."""
+        return self._call(
+            f"claim_task {nudge.run_id}/{nudge.task}",
+            lambda: self._inner.claim_task(nudge, worker=worker, ttl=ttl),
+        )
+
+    def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
+        """See `Store.read_log`."""
+        return self._call(
+            "read_log", lambda: self._inner.read_log(run_id, tenant_id, channel, upto)
+        )
+
+    def read_told(self, lease: Lease, after: int) -> Told:
+        """See `Store.read_told`."""
+        return self._call("read_told", lambda: self._inner.read_told(lease, after))
+
+    def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
+        """See `Store.put_effect`."""
+        what = f"put_effect {put.name} {put.state}"
+        return self._begin(
+            what, lease, put, lambda: self._inner.put_effect(lease, put, before), before
+        )
+
+    def spawn(
+        self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]
+    ) -> Spawned:
+        """See `Store.spawn`."""
+        return self._begin(
+            "spawn", lease, put, lambda: self._inner.spawn(lease, put, brood, before), before
+        )
+
+    def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
+        """See `Store.join`."""
+        return self._write(
+            "join", lease, lambda: self._inner.join(lease, put, wait, before), before
+        )
+
+    def take_signal(
+        self, lease: Lease, put: PutEffect, before: Sequence[Settled]
+    ) -> tuple[Put, JsonObject | None]:
+        """See `Store.take_signal`."""
+        return self._write(
+            "take_signal", lease, lambda: self._inner.take_signal(lease, put, before), before
+        )
+
+    def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
+        """See `Store.fan_out`."""
+        return self._write("fan_out", lease, lambda: self._inner.fan_out(lease, tasks))
+
+    def finish_task(
+        self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
+    ) -> Claimed | None:
+        """See `Store.finish_task`."""
+        return self._write(
+            "finish_task",
+            lease,
+            lambda: self._inner.finish_task(lease, result, effects, ttl=ttl),
+            effects,
+        )
+
+    def save(self, lease: Lease, save: Save, *, ttl: float) -> Saved:
+        """See `Store.save`."""
+        return self._write(
+            f"save {save.state}",
+            lease,
+            lambda: self._inner.save(lease, save, ttl=ttl),
+            save.effects,
+        )
+
+    def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
+        """See `Store.release`."""
+        return self._write("release", lease, lambda: self._inner.release(lease, effects))
+
+
+def _begins(put: PutEffect) -> bool:
+    is_birth = put.kind is EffectKind.CHILD and put.state is EffectState.DONE
+    return put.state is EffectState.CLAIMED or is_birth
+
+
+def _put(answer: Any) -> Any:
+    """Find what the store said of a wish, in whatever form it said so."""
+    return answer[0] if isinstance(answer, tuple) else getattr(answer, "put", answer)

@@ -1,0 +1,119 @@
+"""Cancelling and deadlines, through the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.testing import calls
+from policy.core.money import Limits
+from runs.advance import Advanced
+from runs.agents import Context
+from tests.integration.desk_agents import (
+    ASK_FIRST,
+    a_desk,
+    of,
+    pay,
+)
+from tests.integration.engine_room import Room
+from tests.unit.runs import desk
+
+
+@pytest.fixture(autouse=True)
+def _new_world() -> None:
+    desk.world.forget()
+
+
+def test_a_queued_run_is_cancelled_before_it_begins(room: Room) -> None:
+    run_id = room.start(of(pay))
+    room.ground.cancel(run_id)
+
+    ended = room.drive()
+
+    assert ended == [Advanced.HELD_ELSEWHERE]
+    assert room.state(run_id) == "cancelled"
+
+
+def test_a_run_that_waits_is_cancelled_with_its_question(room: Room) -> None:
+    room.apply(ASK_FIRST)
+    run_id = room.play(of(pay))
+
+    room.ground.cancel(run_id)
+
+    assert room.state(run_id) == "cancelled"
+    assert [a.state for a in room.ground.approvals(run_id)] == ["withdrawn"]
+
+
+def test_a_paused_run_is_cancelled(room: Room) -> None:
+    run_id = room.play(of(pay), budget=Limits(tool_calls=0))
+
+    room.ground.cancel(run_id)
+
+    assert room.state(run_id) == "cancelled"
+
+
+@pytest.mark.parametrize("is_stubborn", [False, True])
+def test_a_run_at_work_is_cancelled_at_its_next_effect(room: Room, *, is_stubborn: bool) -> None:
+    async def node(ctx: Context) -> dict[str, Any]:
+        await ctx.tool("desk.note", text="before")
+        await asyncio.to_thread(room.ground.cancel, ctx.run_id)
+        with contextlib.suppress(BaseException if is_stubborn else ValueError):
+            await ctx.tool("desk.note", text="after")
+        return {"output": "never"}
+
+    run_id = room.play(of(node))
+
+    assert (room.state(run_id), room.output(run_id)) == ("cancelled", None)
+    assert list(desk.world.effects.values()) == ["noted before"]
+    assert [seen.state for seen in room.effects(run_id).values()] == ["done"]
+
+
+def test_a_fanned_out_run_is_cancelled_when_its_tasks_notice(room: Room) -> None:
+    two = calls(("desk.note", {"text": "one"}), ("desk.note", {"text": "two"}))
+    room.model([two, "Done."])
+    run_id = room.start(a_desk(), "Hi")
+    engine = room.engine()
+    while len(room.nudges) != 2:
+        engine.advance(room.nudges.popleft())
+    room.ground.cancel(run_id)
+
+    room.drive()
+
+    assert room.state(run_id) == "cancelled"
+    assert desk.world.calls == []
+
+
+def test_a_deadline_ends_a_node_in_the_middle_of_its_work(room: Room) -> None:
+    async def node(ctx: Context) -> dict[str, Any]:
+        await ctx.tool("desk.note", text="before")
+        await asyncio.Event().wait()
+        return {"output": "never"}
+
+    run_id = room.play(of(node), deadline=timedelta(seconds=2))
+
+    assert room.state(run_id) == "expired"
+    assert [seen.state for seen in room.effects(run_id).values()] == ["done"]
+
+
+def test_a_deadline_passes_for_a_run_that_waits(room: Room) -> None:
+    room.apply(ASK_FIRST)
+    run_id = room.play(of(pay), deadline=timedelta(minutes=10))
+
+    room.pass_time(run_id, 601)
+
+    assert room.state(run_id) == "expired"
+    assert room.events(run_id)[-1] == "run.expired"
+
+
+def test_a_run_that_is_begun_too_late_asks_for_nothing(room: Room) -> None:
+    run_id = room.start(of(pay), deadline=timedelta(minutes=10))
+    room.ground.pass_time(run_id, 601)
+
+    room.drive()
+
+    assert room.state(run_id) == "expired"
+    assert desk.world.calls == []

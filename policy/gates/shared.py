@@ -22,7 +22,10 @@ PAUSE: Final = 1.0
 
 
 class Shared:
-    """A door to Redis that says "away" instead of raising, and does not wait for the dead."""
+    """A door to Redis that says "away" instead of raising, and does not wait for the dead.
+
+    Who opens one closes it; the process's own, `shared()`, stays open as long as the process.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -41,6 +44,12 @@ class Shared:
             self._away_until = time.monotonic() + PAUSE
             log.warning("gates.redis_away", error_type=type(error).__name__)
             return None
+
+    def close(self) -> None:
+        """Give the connections back; who asks again opens others."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _connected(self) -> Redis:
         if self._client is None:

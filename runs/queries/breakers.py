@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from django.conf import settings
 
@@ -68,12 +69,16 @@ def _endpoints() -> list[ModelEndpoint]:
     return list(ModelEndpoint.objects.order_by("name"))
 
 
+@cache
+def _breakers() -> Breakers:
+    return Breakers(shared(), failures=settings.BREAKER_FAILURES, seconds=settings.BREAKER_SECONDS)
+
+
 def _view(dependency: str, label: str, row: BreakerSwitch | None) -> BreakerView:
     tenant_id = tenancy.current()
     if tenant_id is None:
         raise NoTenantScope("BreakerSwitch")
-    known = Breakers(shared(), failures=settings.BREAKER_FAILURES, seconds=settings.BREAKER_SECONDS)
-    seen = known.of(str(tenant_id), dependency).seen()
+    seen = _breakers().of(str(tenant_id), dependency).seen()
     left = settings.BREAKER_SECONDS - seen.open_for
     return BreakerView(
         dependency=dependency,

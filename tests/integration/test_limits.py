@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,16 @@ DOWN = Failed(error_class=ErrorClass.TRANSIENT_DEPENDENCY, detail="down")
 
 
 @pytest.fixture
-def redis(migrated: None) -> Shared:  # noqa: ARG001 - wanted for the servers
-    return Shared(settings.REDIS_URL)
+def redis(migrated: None) -> Iterator[Shared]:  # noqa: ARG001 - wanted for the servers
+    with closing(Shared(settings.REDIS_URL)) as door:
+        yield door
+
+
+@pytest.fixture
+def elsewhere(redis: Shared) -> Iterator[Shared]:  # noqa: ARG001 - the same servers
+    """The door of another process."""
+    with closing(Shared(settings.REDIS_URL)) as door:
+        yield door
 
 
 @pytest.fixture
@@ -49,8 +59,9 @@ def test_all_processes_together_take_no_more_than_there_is(redis: Shared, key: s
     bucket = Bucket(key=key, amount=20, seconds=3600, burst=20)
 
     def take_all() -> None:
-        limiter = Limiter(Shared(settings.REDIS_URL))
-        taken.extend(isinstance(limiter.take(key, [bucket]), Taken) for _ in range(10))
+        with closing(Shared(settings.REDIS_URL)) as door:
+            limiter = Limiter(door)
+            taken.extend(isinstance(limiter.take(key, [bucket]), Taken) for _ in range(10))
 
     threads = [threading.Thread(target=take_all) for _ in range(8)]
     for thread in threads:
@@ -111,7 +122,7 @@ def test_a_redis_that_is_away_stops_nothing_and_each_process_counts_alone(key: s
 
 
 def test_a_breaker_opens_after_failures_in_a_row_and_a_success_begins_anew(
-    redis: Shared, key: str
+    redis: Shared, elsewhere: Shared, key: str
 ) -> None:
     breaker = a_breaker(key, redis)
 
@@ -123,14 +134,14 @@ def test_a_breaker_opens_after_failures_in_a_row_and_a_success_begins_anew(
 
     assert after_four == "closed"
     assert breaker.seen().state == "open"
-    assert a_breaker(key, Shared(settings.REDIS_URL)).wait(lasts=1)[0] > 0
+    assert a_breaker(key, elsewhere).wait(lasts=1)[0] > 0
 
 
-def test_one_probe_closes_it_or_opens_it_again(redis: Shared, key: str) -> None:
+def test_one_probe_closes_it_or_opens_it_again(redis: Shared, elsewhere: Shared, key: str) -> None:
     breaker = a_breaker(key, redis)
     fail(breaker, 3)
     time.sleep(0.25)
-    other = a_breaker(key, Shared(settings.REDIS_URL))
+    other = a_breaker(key, elsewhere)
 
     first, second = breaker.wait(lasts=5), other.wait(lasts=5)
     breaker.report(ok=False, probe=True)
@@ -147,13 +158,13 @@ def test_one_probe_closes_it_or_opens_it_again(redis: Shared, key: str) -> None:
     assert breaker.wait(lasts=5) == (0.0, False)
 
 
-def test_a_probe_that_died_is_taken_over(redis: Shared, key: str) -> None:
+def test_a_probe_that_died_is_taken_over(redis: Shared, elsewhere: Shared, key: str) -> None:
     breaker = a_breaker(key, redis)
     fail(breaker, 3)
     time.sleep(0.25)
     assert breaker.wait(lasts=0.1) == (0.0, True)
 
-    other = a_breaker(key, Shared(settings.REDIS_URL))
+    other = a_breaker(key, elsewhere)
     taken: list[bool] = []
     end = time.monotonic() + 10
     while not taken and time.monotonic() < end:

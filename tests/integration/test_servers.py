@@ -108,7 +108,8 @@ def test_both_servers_answer_and_the_role_is_no_superuser(state: Path) -> None:
                 " WHERE rolname = current_user"
             ).fetchone()
         assert role == (False, False, True, True)
-        assert redis.Redis.from_url(found.redis_url).ping()
+        with redis.Redis.from_url(found.redis_url) as client:
+            assert client.ping()
         assert found.database_kind.startswith("embedded PostgreSQL 18")
         assert found.redis_kind.startswith("embedded Valkey 9")
 
@@ -119,8 +120,11 @@ def test_nobody_gets_in_without_the_password(state: Path) -> None:
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(wrong)
         port = found.redis_url.rsplit(":", 1)[1]
-        with pytest.raises(redis.AuthenticationError):
-            redis.Redis.from_url(f"redis://127.0.0.1:{port}").ping()
+        with (
+            redis.Redis.from_url(f"redis://127.0.0.1:{port}") as client,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            client.ping()
         assert (state / "secrets.json").stat().st_mode & 0o077 == 0
         password = found.redis_url.split(":")[2].split("@")[0]
         assert password not in subprocess.check_output(["/bin/ps", "axww"], text=True)
@@ -247,7 +251,8 @@ def test_scratch_on_given_servers_has_a_database_of_its_own_and_drops_it(state: 
             own,
         ):
             remember(own.database_url, "scratch")
-            redis.Redis.from_url(own.redis_url).set(f"{own.redis_prefix}:key", "1")
+            with redis.Redis.from_url(own.redis_url) as client:
+                client.set(f"{own.redis_prefix}:key", "1")
             assert databases(given.database_url) > before
 
         assert databases(given.database_url) == before

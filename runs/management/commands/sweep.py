@@ -36,19 +36,22 @@ class Command(BaseCommand):
         stop = threading.Event()
         for ending in (signal.SIGTERM, signal.SIGINT):
             signal.signal(ending, lambda *_: stop.set())
-        broker = redis.Redis.from_url(
-            settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
-        )
-        sweeper = Sweeper(
-            pool=open_pool(2),
-            send=outbox.send,
-            send_backtest=outbox.send_backtest,
-            backlog=lambda: _backlog(broker),
-        )
-        for lap in itertools.count():
-            self._round(sweeper, broker, tidy=lap % TIDY_EVERY == 0)
-            if options["once"] or stop.wait(settings.SWEEP_SECONDS):
-                break
+        with (
+            redis.Redis.from_url(
+                settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2
+            ) as broker,
+            open_pool(2) as pool,
+        ):
+            sweeper = Sweeper(
+                pool=pool,
+                send=outbox.send,
+                send_backtest=outbox.send_backtest,
+                backlog=lambda: _backlog(broker),
+            )
+            for lap in itertools.count():
+                self._round(sweeper, broker, tidy=lap % TIDY_EVERY == 0)
+                if options["once"] or stop.wait(settings.SWEEP_SECONDS):
+                    break
 
     def _round(self, sweeper: Sweeper, broker: Any, *, tidy: bool) -> None:
         try:

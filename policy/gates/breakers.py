@@ -76,16 +76,16 @@ class SharedStorage(pybreaker.CircuitBreakerStorage):
         answer = self._shared.ask(self._asked)
         if answer is None:
             return
-        (state, fails, wins, opened), (seconds, micros) = answer
+        (state, fails, opened), (seconds, micros) = answer
         self._state = pybreaker.STATE_CLOSED if state is None else state.decode()
-        self._fails, self._wins = int(fails or 0), int(wins or 0)
+        self._fails = int(fails or 0)
         if opened is not None:
             age = seconds + micros / 1e6 - float(opened)
             self._opened = time.monotonic() - age
 
     def _asked(self, redis: Redis) -> Any:
         pipe: Any = redis.pipeline(transaction=False)
-        pipe.hmget(self._key, "state", "fails", "wins", "opened")
+        pipe.hmget(self._key, "state", "fails", "opened")
         pipe.time()
         return pipe.execute()
 
@@ -120,14 +120,12 @@ class SharedStorage(pybreaker.CircuitBreakerStorage):
             self._write("fails", 0)
 
     def increment_success_counter(self) -> None:
-        """Count a success of a probe."""
+        """Count a success of a probe, here only: one is enough to close it."""
         self._wins += 1
-        self._write("wins", self._wins)
 
     def reset_success_counter(self) -> None:
         """Count no successes any more."""
         self._wins = 0
-        self._write("wins", 0)
 
     @property
     def counter(self) -> int:

@@ -11,6 +11,7 @@ facts of the call, as a small engine of one's own would.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -86,6 +87,12 @@ def plain() -> Callable[[CallRequest], Any]:
     desks = [(f"tool.startsWith('desk{n}.') && {CONDITION}", "allow") for n in range(40)]
     programs = [(cel.compile(text), decision) for text, decision in [*PLAIN, *desks]]
 
+    def holds(program: cel.Program, context: cel.Context) -> bool:
+        try:
+            return program.execute(context) is True
+        except (RuntimeError, TypeError, ValueError):  # a field that this call lacks
+            return False
+
     def judge(call: CallRequest) -> str:
         facts = {
             "tool": call.tool,
@@ -97,11 +104,8 @@ def plain() -> Callable[[CallRequest], Any]:
         }
         context = cel.Context(variables=facts)
         for program, decision in programs:
-            try:
-                if program.execute(context) is True:
-                    return decision
-            except Exception:  # noqa: BLE001, S112 - as a loop of one's own would
-                continue
+            if holds(program, context):
+                return decision
         return "deny"
 
     return judge
@@ -128,11 +132,18 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     mine, other = ours(), plain()
     rounds = [(rate(mine, seconds), rate(other, seconds)) for _ in range(3)]
-    for name, found in zip(
-        ("policy.core.decide", "plain CEL loop"), zip(*rounds, strict=True), strict=True
-    ):
+    names = ("policy.core.decide", "plain CEL loop")
+    medians = []
+    for name, found in zip(names, zip(*rounds, strict=True), strict=True):
         low, middle, high = sorted(found)
+        medians.append(middle)
         print(f"{name:<20} {middle:>10,.0f} decisions/s of CPU ({low:,.0f} to {high:,.0f})")  # noqa: T201
+    figures = {
+        "decisions_per_cpu_second": round(medians[0]),
+        "plain_loop_per_cpu_second": round(medians[1]),
+        "ratio": round(medians[0] / medians[1], 2),
+    }
+    print(json.dumps(figures))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 task_publish_retry = False
 task_default_queue = "runs"
-task_queues = [Queue("runs"), Queue("backtests")]  # workers name the one they take from
+task_queues = [
+    Queue("runs"),
+    Queue("backtests"),
+    Queue("notices"),
+]  # workers name the one they take from
 task_ignore_result = True
 task_acks_late = False
 task_serializer = "json"

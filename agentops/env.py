@@ -51,6 +51,28 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def mail_server(name: str, url: str) -> dict[str, object]:
+    """Turn a URL like `smtp+starttls://user:password@host:587` into Django's settings.
+
+    Raises:
+        ImproperlyConfigured: it is no such URL.
+    """
+    parts = urlsplit(url)
+    ports = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+    if url and (parts.scheme not in ports or not parts.hostname):
+        raise ImproperlyConfigured(
+            f"{name} must be a URL like smtp+starttls://user:password@host:587, smtps:// or smtp://"
+        )
+    return {
+        "EMAIL_HOST": parts.hostname or "",
+        "EMAIL_PORT": parts.port or ports.get(parts.scheme, 25),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+starttls",
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+    }
+
+
 def database(name: str, url: str) -> dict[str, object]:
     """Turn a `postgres://user:password@host:port/name` URL into Django's settings.
 

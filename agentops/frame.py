@@ -32,6 +32,7 @@ BAR: Final = (
         (
             ("Budgets", "payments", "console-budgets"),
             ("Policies", "gavel", "console-policies"),
+            ("Notifications", "notifications", "console-notices"),
             ("People and keys", "key", "console-keys"),
             ("Audit", "history", "policy_auditevent_changelist"),
         ),

@@ -181,6 +181,23 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     policy.LimitChanged: Kind(
         412, "changed", "It changed since you read it", "Read it again and decide on that."
     ),
+    policy.InvalidSubscription: Kind(
+        422,
+        "invalid_subscription",
+        "The subscription makes no sense",
+        "`errors` names what is wrong.",
+    ),
+    policy.UnknownSubscription: NOT_FOUND,
+    policy.SubscriptionChanged: Kind(
+        412, "changed", "It changed since you read it", "Read it again and decide on that."
+    ),
+    policy.UnknownNotice: NOT_FOUND,
+    policy.NoticeUnderway: Kind(
+        409,
+        "notice_underway",
+        "The notice is still being tried",
+        "It is tried again by itself; only a sent or a dead one is sent again.",
+    ),
     policy.InvalidSwitch: Kind(
         422, "invalid_switch", "The breaker cannot be held so", "Give a reason with the position."
     ),

@@ -107,6 +107,7 @@ def environment(servers: Servers, state: Path, *, port: int) -> dict[str, str]:
         "AGENTOPS_DEBUG": inherited.get("AGENTOPS_DEBUG", "1"),
         "AGENTOPS_SECRET_KEY": inherited.get("AGENTOPS_SECRET_KEY") or secret(state, "secret key"),
         "AGENTOPS_SESSION_COOKIE": f"agentops_session_{port}",
+        "AGENTOPS_PUBLIC_URL": inherited.get("AGENTOPS_PUBLIC_URL") or f"http://127.0.0.1:{port}",
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -85,6 +85,16 @@ SWEEP_SECONDS = env.number("AGENTOPS_SWEEP_SECONDS", 0.5, least=0.05)
 ENVIRONMENT = env.text("AGENTOPS_ENVIRONMENT", "development" if DEBUG else "production")
 AGENT_PATHS = env.words("AGENTOPS_AGENTS", "agents,examples/agents" if DEBUG else "agents")
 
+# --- Notices --------------------------------------------------------------------------------
+PUBLIC_URL = env.text("AGENTOPS_PUBLIC_URL")
+NOTIFY_HOSTS = env.words("AGENTOPS_NOTIFY_HOSTS")
+_MAIL: dict[str, Any] = env.mail_server("AGENTOPS_SMTP_URL", env.text("AGENTOPS_SMTP_URL"))
+EMAIL_HOST, EMAIL_PORT = _MAIL["EMAIL_HOST"], _MAIL["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL["EMAIL_HOST_USER"], _MAIL["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL["EMAIL_USE_TLS"], _MAIL["EMAIL_USE_SSL"]
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("AGENTOPS_MAIL_FROM", "agentops@localhost")
+
 # --- Django ---------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",

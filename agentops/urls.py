@@ -10,8 +10,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from agentops import frame, health, problems, signin
 from policy.api import policies
 from policy.console import keys
+from policy.console import notices as notice_pages
 from runs.api import approvals as approval_views
-from runs.api import compensate, gates, governed, history, judging, runs, travel
+from runs.api import compensate, gates, governed, history, judging, notices, runs, travel
 from runs.console import approvals, budgets
 from runs.console import compensate as undo
 from runs.console import gates as gate_pages
@@ -61,6 +62,12 @@ API: list[URLPattern | URLResolver] = [
     path("budgets/<uuid:budget_id>/raise", governed.BudgetRaising.as_view()),
     path("limits", gates.LimitList.as_view()),
     path("limits/<uuid:limit_id>", gates.LimitDetail.as_view()),
+    path("subscriptions", notices.SubscriptionList.as_view()),
+    path("subscriptions/<uuid:subscription_id>", notices.SubscriptionDetail.as_view()),
+    path("subscriptions/<uuid:subscription_id>/secret", notices.SubscriptionSecret.as_view()),
+    path("notices", notices.NoticeList.as_view()),
+    path("notices/<uuid:notice_id>", notices.NoticeDetail.as_view()),
+    path("notices/<uuid:notice_id>/resend", notices.NoticeResend.as_view()),
     path("breakers", gates.BreakerList.as_view()),
     path("breakers/<str:kind>/<str:name>", gates.BreakerDetail.as_view()),
     path("breakers/<str:kind>/<str:name>/hold", gates.BreakerHold.as_view()),
@@ -91,6 +98,11 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("policies/<uuid:policy_id>/", policy_pages.detail, name="console-policy"),
     path("policies/<uuid:policy_id>/change", policy_pages.change, name="console-policy-change"),
     path("policies/<uuid:policy_id>/explain", policy_pages.explain, name="console-policy-explain"),
+    path("notices/", notice_pages.index, name="console-notices"),
+    path("notices/set", notice_pages.subscribe, name="console-subscribe"),
+    path("notices/<uuid:subscription_id>/remove", notice_pages.remove, name="console-unsubscribe"),
+    path("notices/<uuid:subscription_id>/secret", notice_pages.secret, name="console-new-secret"),
+    path("notices/<uuid:notice_id>/resend", notice_pages.again, name="console-resend"),
     path("keys/", keys.index, name="console-keys"),
     path("keys/issue", keys.issue, name="console-issue-key"),
     path("keys/<uuid:key_id>/revoke", keys.revoke, name="console-revoke-key"),

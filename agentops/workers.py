@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 CHECK_SECONDS: Final = 0.5
-ASIDE: Final = 1000
-"""The number of the worker that carries out backtests, so that no run waits behind one."""
+ASIDE: Final = {1000: ("backtests", 1), 1001: ("notices", 8)}
+"""The numbers of workers of another queue, and their threads: no run waits behind a backtest, and
+nothing behind a receiver of notices that hangs."""
 TOO_SOON_SECONDS: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 
@@ -36,7 +37,7 @@ LONGEST_PAUSE: Final = 10.0
 class Nursery:
     """Keeps so many workers alive. `folder` is where each says by a file that it takes work.
 
-    With `aside` there is one more, for backtests.
+    With `aside` there are more, for backtests and for notices.
     """
 
     processes: int
@@ -53,8 +54,8 @@ class Nursery:
             signal.signal(ending, self._stop)
         for number in range(1, self.processes + 1):
             self._fork(number)
-        if self.aside:
-            self._fork(ASIDE)
+        for number in ASIDE if self.aside else ():
+            self._fork(number)
         while self._workers:
             try:
                 pid, _ = os.wait()
@@ -73,8 +74,9 @@ class Nursery:
             _stand_alone(parent)
             if heir_of:
                 threading.Thread(target=_bury, args=(heir_of,), name="bury", daemon=True).start()
-            if number == ASIDE:
-                work(number, 1, None, queue="backtests")
+            if number in ASIDE:
+                queue, threads = ASIDE[number]
+                work(number, threads, None, queue=queue)
             work(number, self.concurrency, ready_file(self.folder, number))
         self._workers[pid] = (number, time.monotonic())
         if self._stopping:

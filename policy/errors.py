@@ -100,6 +100,30 @@ class LimitChanged(PolicyError):  # noqa: N818
     """The rate limit is not the version named; read it again."""
 
 
+class InvalidSubscription(PolicyError):  # noqa: N818
+    """A subscription that makes no sense; nothing was changed. `pointer` names the part."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.errors = [(pointer, detail)]
+
+
+class UnknownSubscription(PolicyError):  # noqa: N818
+    """There is no such subscription in this tenant."""
+
+
+class SubscriptionChanged(PolicyError):  # noqa: N818
+    """The subscription is not the version named; read it again."""
+
+
+class UnknownNotice(PolicyError):  # noqa: N818
+    """There is no such notice in this tenant."""
+
+
+class NoticeUnderway(PolicyError):  # noqa: N818
+    """The notice is still being tried by itself; nothing was done."""
+
+
 class InvalidSwitch(PolicyError):  # noqa: N818
     """A breaker cannot be held like that; nothing was changed."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
+from django.db import connection
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
@@ -19,7 +20,7 @@ from policy.core.approvals import (
     why_not_approve,
     why_not_decide,
 )
-from policy.core.json import JsonObject, storable
+from policy.core.json import JsonObject, canonical, storable
 from policy.errors import ApprovalChanged, ApprovalClaimed, ApprovalNotOpen, NotAllowed
 from policy.models import (
     Approval,
@@ -164,6 +165,15 @@ def note(row: Approval, actor: Actor, act: Act) -> None:
     told = {"decision": act.action, "digest": row.digest, "reason": act.reason, **act.detail}
     name = "approval.decided" if act.is_final else AUDITED[act.action]
     record(actor, name, f"approval/{row.pk}", storable(told))
+
+
+def notify(row: Approval, event: str, detail: JsonObject) -> None:
+    """Leave a notice of this for whoever subscribed to it, with the open transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT policy_notify(%s, %s, %s, %s::jsonb)",
+            [row.tenant_id, row.pk, event, canonical(detail).decode()],
+        )
 
 
 def must_be_as_shown(row: Approval, digest: str, version: int) -> None:

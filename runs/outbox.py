@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 import pybreaker
@@ -27,6 +28,9 @@ ADVANCE = "runs.advance"
 
 BACKTEST = "runs.backtest"
 BACKTESTS = "backtests"
+
+DELIVER = "runs.deliver"
+NOTICES = "notices"
 
 AWAY = (OperationalError, OSError, RedisError, pybreaker.CircuitBreakerError)
 """What a broker that cannot take a message raises: it is away, or full."""
@@ -64,11 +68,19 @@ def send_backtest(tenant_id: UUID, backtest_id: UUID) -> bool:
     result (progress and counts, no content) is kept under the backtest's id.
     """
     kwargs = {"tenant_id": str(tenant_id), "backtest_id": str(backtest_id)}
+    return _send_aside(BACKTEST, kwargs, task_id=str(backtest_id), queue=BACKTESTS)
+
+
+def send_notice(tenant_id: UUID, notice_id: UUID) -> bool:
+    """Ask for a notice to be delivered; False while the broker is away: the sweeper asks again."""
+    kwargs = {"tenant_id": str(tenant_id), "notice_id": str(notice_id)}
+    return _send_aside(DELIVER, kwargs, queue=NOTICES, ignore_result=True)
+
+
+def _send_aside(name: str, kwargs: dict[str, str], **options: Any) -> bool:
     try:
         with broker.calling():
-            current_app.send_task(
-                BACKTEST, kwargs=kwargs, task_id=str(backtest_id), queue=BACKTESTS, retry=False
-            )
+            current_app.send_task(name, kwargs=kwargs, retry=False, **options)
     except AWAY as error:
         log.warning("outbox.broker_away", error_type=type(error).__name__)
         return False

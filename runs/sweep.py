@@ -6,6 +6,7 @@
     deadlines that have passed      runs that wait end as expired
     parents and children    a child ended, or one above it, and its message was lost
     backtests left unfinished       their worker died, or their message was lost
+    notices of approvals            due now, or their sender died; questions about to run out
     runs queued for a while         their message was lost: the broker forgot it
 
 A process of its own, with the system's role. It needs no broker: while that is away,
@@ -100,6 +101,16 @@ UPDATE runs_backtest SET nudged_at = clock_timestamp() WHERE id IN (
 ) RETURNING tenant_id, id
 """
 
+WARN = "SELECT policy_warn(%(batch)s)"
+DUE_NOTICES = "SELECT tenant, notice FROM policy_notices_due(64, 4)"
+
+FORGOTTEN_NOTICES = """
+DELETE FROM policy_notice WHERE id IN (
+  SELECT id FROM policy_notice WHERE state IN ('sent', 'dead')
+    AND created_at < clock_timestamp() - interval '30 days' LIMIT %(batch)s
+)
+"""
+
 FORGOTTEN_ANSWERS = """
 DELETE FROM policy_idempotentanswer WHERE id IN (
   SELECT id FROM policy_idempotentanswer
@@ -112,7 +123,7 @@ MOST_FORGOTTEN: Final = 100
 """How many runs' history is removed in one tidying: the sweeper has other things to do."""
 
 
-def _nobody(_tenant: UUID, _backtest: UUID) -> bool:
+def _nobody(_tenant: UUID, _what: UUID) -> bool:
     return False
 
 
@@ -131,6 +142,7 @@ class Sweeper:
     send: Send
     backlog: Callable[[], int]
     send_backtest: Callable[[UUID, UUID], bool] = _nobody
+    send_notice: Callable[[UUID, UUID], bool] = _nobody
     patience: float = 3.0
     grace: float = 1.0
     most_waiting: int = 200
@@ -148,15 +160,19 @@ class Sweeper:
             found["families_left_behind"] = self._nudge(LEFT_FAMILY)
             found["tasks_left_behind"] = self._nudge(LEFT_TASKS)
         found["backtests_left_behind"] = self._resend_backtests()
+        found["approvals_expiring"] = self._rows(WARN)[0][0]
+        found["notices_due"] = sum(self.send_notice(*row) for row in self._rows(DUE_NOTICES))
         return found
 
     def tidy(self) -> None:
         """Remove what is kept for a time only; for once in a while.
 
-        Answers to Idempotency-Keys for a day; the history of ended runs as their tenants say.
+        Answers to Idempotency-Keys for a day, notices that are through for thirty; the history
+        of ended runs as their tenants say.
         """
         with self.pool.connection() as connection:
             connection.execute(FORGOTTEN_ANSWERS, {"batch": BATCH})
+            connection.execute(FORGOTTEN_NOTICES, {"batch": BATCH})
         self.forget()
 
     def forget(self) -> int:

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from celery import shared_task
 
+from policy.operations.deliver import deliver
 from runs import faults
 from runs.operations.backtest import carry_out
-from runs.outbox import ADVANCE, BACKTEST, BACKTESTS
+from runs.outbox import ADVANCE, BACKTEST, BACKTESTS, DELIVER, NOTICES
 from runs.ports import Nudge
 from runs.process import engine
 
@@ -33,3 +34,9 @@ def run_backtest(self: Any, *, tenant_id: str, backtest_id: str) -> str:
         self.update_state(state="PROGRESS", meta={"runs_judged": judged, "runs_total": total})
 
     return carry_out(UUID(tenant_id), UUID(backtest_id), tell)
+
+
+@shared_task(name=DELIVER, queue=NOTICES, ignore_result=True)
+def deliver_notice(*, tenant_id: str, notice_id: str, **_: object) -> str:
+    """Try a notice that is due. Losing, doubling or delaying this message is harmless."""
+    return deliver(UUID(tenant_id), UUID(notice_id))

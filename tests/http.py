@@ -17,11 +17,12 @@ from gateway.models import ModelEndpoint
 from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.core.json import digest
-from policy.models import Approval, Budget, Role
+from policy.models import Approval, Budget, Notice, Role
 from policy.operations.create_principal import create_principal
 from policy.operations.issue_key import issue_key
 from policy.operations.limits import SetLimit, add_limit
 from policy.operations.policies import create_version
+from policy.operations.subscriptions import SetSubscription, add_subscription
 from runs.models import Agent, AgentVersion, Run
 from runs.operations.backtest import Asked, start_backtest
 
@@ -137,6 +138,22 @@ def a_limit(tenant: UUID) -> UUID:
     """A rate limit."""
     with tenancy.scope(tenant):
         return add_limit(SetLimit(name="a limit", unit="calls", amount=9, seconds=60), by=SYSTEM)
+
+
+def a_notice(tenant: UUID, run_id: str) -> dict[str, str]:
+    """A subscription and a notice of it, by the names that addresses give their ids."""
+    wanted = SetSubscription(name="theirs", channel="webhook", url="https://hooks.example/in")
+    with tenancy.scope(tenant):
+        made = add_subscription(wanted, by=SYSTEM)
+        told = Notice.objects.create(
+            id=uuid7(),
+            subscription_id=made.id,
+            event="approval.requested",
+            approval_id=uuid7(),
+            run_id=run_id,
+            body={"type": "approval.requested", "data": {"tool": "payments.refund"}},
+        )
+    return {"subscription_id": str(made.id), "notice_id": str(told.id)}
 
 
 def an_endpoint(tenant: UUID) -> UUID:

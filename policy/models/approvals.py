@@ -66,6 +66,7 @@ class Approval(TenantRow):
     next_at = models.DateTimeField(null=True)
     escalated_at = models.DateTimeField(null=True)
     extended = models.BooleanField(db_default=False)
+    warn_at = models.DateTimeField(null=True)
     # Why it was held, and what was measured of the call.
     triggers = models.JSONField(default=list, db_default=[])
     signals = models.JSONField(default=dict, db_default={})
@@ -100,6 +101,9 @@ class Approval(TenantRow):
             models.Index(fields=["run_id"], name="approval_of_run"),
             models.Index(
                 fields=["expires_at"], name="approval_due", condition=models.Q(state="open")
+            ),
+            models.Index(
+                fields=["warn_at"], name="approval_warn", condition=models.Q(state="open")
             ),
             models.Index(
                 fields=["next_at"], name="approval_next", condition=models.Q(state="open")

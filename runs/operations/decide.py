@@ -126,10 +126,12 @@ def _end(command: Decide, approval: Approval, by: Actor, now: datetime) -> Appro
     approval.decision_reason = storable(command.reason)
     approval.result = storable(command.result)
     approval.save()
+    told = {"decision": command.decision, "by": by.name}
+    reviews.notify(approval, "approval.decided", told)
     wake(
         approval.tenant_id,
         approval.run_id,
         "approval.decided",
-        {"approval": str(approval.pk), "decision": command.decision, "by": by.name},
+        {"approval": str(approval.pk), **told},
     )
     return state

@@ -113,6 +113,7 @@ def escalate(command: Escalate, *, by: Actor, now: datetime) -> None:
     to = {"groups": list(groups), "owners": list(owners)}
     act = Act(action=DecisionAction.ESCALATE, at=now, reason=command.reason, detail=to)
     reviews.note(row, by, act)
+    reviews.notify(row, "approval.escalated", to)
     tell(row.tenant_id, row.run_id, "approval.escalated", {"approval": str(row.pk), **to})
 
 

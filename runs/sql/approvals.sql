@@ -13,7 +13,7 @@ BEGIN
       id, tenant_id, kind, state, version, run_id, effect_key, agent, tool, tool_version,
       arguments, digest, policy_version, rule, reason, created_at, expires_at,
       decided_by, decision_reason, risk, started_by, terms, groups, owners, rung, next_at,
-      extended, triggers, signals, proposed)
+      extended, triggers, signals, proposed, warn_at)
     VALUES (
       (v_ask ->> 'id')::uuid, p_tenant, v_ask ->> 'kind', 'open', 1, p_run.id, p_place,
       p_run.agent_name, p_effect ->> 'name', p_effect ->> 'version', p_effect -> 'request',
@@ -23,7 +23,8 @@ BEGIN
       runs_names(v_terms -> 'groups'), runs_names(v_terms -> 'owners'), 0,
       runs_next(v_terms, 0, v_now, v_ends), false,
       coalesce(v_ask -> 'triggers', '[]'), coalesce(v_ask -> 'signals', '{}'),
-      nullif(v_ask -> 'proposed', 'null'));
+      nullif(v_ask -> 'proposed', 'null'), policy_warn_at(v_now, v_ends));
+  PERFORM policy_notify(p_tenant, (v_ask ->> 'id')::uuid, 'approval.requested', '{}');
 END $$;
 
 CREATE OR REPLACE FUNCTION runs_names(p_names jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
@@ -95,6 +96,7 @@ BEGIN
     p_row.claimed_until := NULL;
     p_row.expires_at := runs_in((p_row.terms ->> 'expires_after')::float8);
     p_row.next_at := p_row.expires_at;
+    p_row.warn_at := policy_warn_at(clock_timestamp(), p_row.expires_at);
     PERFORM runs_approval_did(p_row, 'escalate', 'nobody answered in time', false, v_last);
     PERFORM runs_audit(p_row.tenant_id, 'system:sweeper', 'approval.escalated',
       'approval/' || p_row.id, v_last);
@@ -126,6 +128,7 @@ RETURNS TABLE (tenant uuid, run uuid, event text, data jsonb) LANGUAGE plpgsql A
 DECLARE
   v_id uuid;
   v_row policy_approval;
+  v_escalated timestamptz;
 BEGIN
   FOR v_id IN
     SELECT a.id FROM policy_approval AS a JOIN runs_run AS r ON r.id = a.run_id
@@ -135,6 +138,7 @@ BEGIN
   LOOP
     SELECT * INTO v_row FROM policy_approval WHERE id = v_id AND state = 'open' FOR UPDATE;
     CONTINUE WHEN NOT FOUND;
+    v_escalated := v_row.escalated_at;
     v_row := runs_climb(v_row);
     IF v_row.expires_at <= clock_timestamp() THEN
       v_row := runs_time_is_over(v_row);
@@ -143,19 +147,25 @@ BEGIN
         decided_at = v_row.decided_at, decided_by = v_row.decided_by,
         decision_reason = v_row.decision_reason, groups = v_row.groups, owners = v_row.owners,
         rung = v_row.rung, next_at = v_row.next_at, escalated_at = v_row.escalated_at,
-        extended = v_row.extended, expires_at = v_row.expires_at,
+        extended = v_row.extended, expires_at = v_row.expires_at, warn_at = v_row.warn_at,
         claimed_by = v_row.claimed_by, claimed_name = v_row.claimed_name,
         claimed_until = v_row.claimed_until
       WHERE id = v_id;
+    IF v_row.escalated_at IS DISTINCT FROM v_escalated AND v_row.state = 'open' THEN
+      PERFORM policy_notify(v_row.tenant_id, v_id, 'approval.escalated',
+        jsonb_build_object('groups', to_jsonb(v_row.groups), 'owners', to_jsonb(v_row.owners)));
+    END IF;
     tenant := v_row.tenant_id;
     run := v_row.run_id;
     data := jsonb_build_object('approval', v_id);
     IF v_row.state = 'approved' THEN
       event := 'approval.decided';
       data := data || jsonb_build_object('decision', 'approve', 'by', 'the deadline');
+      PERFORM policy_notify(tenant, v_id, event, data - 'approval');
       RETURN NEXT;
     ELSIF v_row.state = 'expired' THEN
       event := 'approval.expired';
+      PERFORM policy_notify(tenant, v_id, event, '{}');
       RETURN NEXT;
     END IF;
   END LOOP;

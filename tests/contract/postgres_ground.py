@@ -47,7 +47,7 @@ WITH gone AS (SELECT %(by)s::interval AS by, %(run)s::uuid AS run), run AS (
   UPDATE runs_outboxmessage SET created_at = created_at - by FROM gone WHERE run_id = run
 )
 UPDATE policy_approval SET expires_at = expires_at - by, next_at = next_at - by,
-  created_at = created_at - by, claimed_until = claimed_until - by,
+  warn_at = warn_at - by, created_at = created_at - by, claimed_until = claimed_until - by,
   deferred_until = deferred_until - by FROM gone WHERE run_id = run
 """
 

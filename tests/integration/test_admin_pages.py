@@ -20,6 +20,7 @@ from tests.http import (
     a_backtest,
     a_budget,
     a_limit,
+    a_notice,
     a_person,
     a_run,
     an_agent,
@@ -44,6 +45,7 @@ class House:
         self.approval = an_approval(tenant, self.run, arguments=hostile)
         self.budget = a_budget(tenant)
         self.limit = a_limit(tenant)
+        self.notice = a_notice(tenant, self.run)
         self.backtest = a_backtest(tenant)
         with tenancy.scope(tenant):
             policy = PolicyVersion.objects.create(id=uuid7(), number=7)
@@ -58,6 +60,7 @@ class House:
             "key_id": str(self.key),
             "limit_id": str(self.limit),
             **self.backtest,
+            **self.notice,
         }
 
 

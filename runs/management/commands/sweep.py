@@ -46,6 +46,7 @@ class Command(BaseCommand):
                 pool=pool,
                 send=outbox.send,
                 send_backtest=outbox.send_backtest,
+                send_notice=outbox.send_notice,
                 backlog=lambda: _backlog(broker),
             )
             for lap in itertools.count():

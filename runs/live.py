@@ -17,6 +17,7 @@ from gateway.core.route import Quote
 from gateway.routes import credential, route
 from policy import tenancy
 from policy.calibration import Evidence
+from policy.core.call import Autonomy
 from policy.core.decide import Policy
 from policy.core.gate import Barred, Cleared, GateRules, Outgoing
 from policy.core.outcomes import Outcome
@@ -25,7 +26,7 @@ from policy.gates.gate import Gate, rules_in_force
 from policy.learnt import learnt_of
 from policy.policies import of_version
 from runs.agents.program import Program
-from runs.agents.versions import program_of, resolve
+from runs.agents.versions import autonomy_of, program_of, resolve
 from runs.errors import StoreAway
 from runs.ports import Claimed
 from runs.queries.spending import budget_used
@@ -50,11 +51,24 @@ class LiveWorld:
         self._gate = Gate()
 
     def program(self, claimed: Claimed) -> Program:
-        """Give the program of the run's agent version, which never changes."""
-        return self._once(
-            claimed.lease.tenant_id,
+        """Give the program of the run's agent version, under the autonomy of those above it.
+
+        Neither it nor they ever change.
+        """
+        tenant_id = claimed.lease.tenant_id
+        program: Program = self._once(
+            tenant_id,
             ("program", claimed.agent_version_id),
             lambda: program_of(UUID(claimed.agent_version_id)),
+            float("inf"),
+        )
+        return program.under([self._autonomy(tenant_id, version) for version in claimed.above])
+
+    def _autonomy(self, tenant_id: str, version: str) -> Autonomy:
+        return self._once(
+            tenant_id,
+            ("autonomy", version),
+            lambda: autonomy_of(UUID(version)),
             float("inf"),
         )
 

@@ -59,7 +59,8 @@ class Claimed:
     """A run as it was found when its lease was won; its holder moves it on after each commit.
 
     `spent` and `calls` are what the run had spent and how many tool calls it had begun by then;
-    `tally` is what its holder adds, also over several super-steps.
+    `tally` is what its holder adds, also over several super-steps. `above` are the agent versions
+    of the runs that spawned it, in no order.
     """
 
     lease: Lease
@@ -83,7 +84,7 @@ class Claimed:
     spent: Decimal = Decimal(0)
     calls: int = 0
     tally: Tally = field(default_factory=Tally)
-    depth: int = 0
+    above: tuple[str, ...] = ()
 
     def awake(self) -> Claimed:
         """Forget that tasks were held: whatever they waited for may have come."""

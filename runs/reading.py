@@ -46,7 +46,7 @@ def claimed(
         tenant=found["tenant"],
         spent=Decimal(str(found["spent"] or 0)),
         calls=found["calls"] or 0,
-        depth=found["depth"],
+        above=tuple(found["above"] or ()),
     )
 
 

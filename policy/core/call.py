@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -43,6 +43,12 @@ class Autonomy(StrEnum):
     ACT_WITH_APPROVAL = "act_with_approval"
     ACT_WITHIN_LIMITS = "act_within_limits"
     ACT = "act"
+
+    @classmethod
+    def least(cls, levels: Iterable[Autonomy]) -> Autonomy:
+        """Give the strictest of these, ACT where there are none."""
+        order = list(cls)
+        return min(levels, key=order.index, default=cls.ACT)
 
 
 class Facts(dict[str, Any]):

@@ -203,7 +203,7 @@ def _under_ceiling(verdict: Verdict, request: CallRequest) -> Verdict:
         verdict,
         decision=most,
         ceiling=request.autonomy.value,
-        reason=f"{meets}: the autonomy of agent {request.agent} is {request.autonomy}",
+        reason=f"{meets}: agent {request.agent} acts under autonomy {request.autonomy}",
     )
 
 

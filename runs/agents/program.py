@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -53,6 +53,11 @@ class Program:
         """Give what this version declares about runs of another; `*` stands for any other."""
         declared = self.migrates.get(version, self.migrates.get("*", Migration()))
         return declared if isinstance(declared, Migration) else Migration(state=declared)
+
+    def under(self, levels: Iterable[Autonomy]) -> Program:
+        """Give it as it may act where those who spawned it have these levels of autonomy."""
+        least = Autonomy.least([self.autonomy, *levels])
+        return self if least is self.autonomy else replace(self, autonomy=least)
 
     def grants(self, tool: str) -> bool:
         """Say whether the agent was given this tool."""

@@ -13,6 +13,7 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
+from policy.core.call import Autonomy
 from policy.core.json import JsonObject, digest
 from policy.errors import NoTenantScope
 from policy.models import Tenant
@@ -50,6 +51,12 @@ def program_of(version_id: UUID) -> Program:
     """
     row = AgentVersion.objects.select_related("agent").get(pk=version_id)
     return _program(row)
+
+
+def autonomy_of(version_id: UUID) -> Autonomy:
+    """Read how far a version of the scope's tenant may go, whether or not its code is here."""
+    definition = AgentVersion.objects.values_list("definition", flat=True).get(pk=version_id)
+    return Autonomy(definition.get("autonomy", Autonomy.ACT))
 
 
 def _program(row: AgentVersion) -> Program:

@@ -97,7 +97,7 @@ class AskingSpawn(Asking):
         if not 1 <= len(self.inputs) <= MOST_CHILDREN:
             detail = f"spawn from 1 to {MOST_CHILDREN} children at once; got {len(self.inputs)}"
             return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=detail)
-        if self.asker.claimed.depth >= DEEPEST:
+        if len(self.asker.claimed.above) >= DEEPEST:
             detail = f"children of children end at depth {DEEPEST}"
             return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=detail)
         return None

@@ -42,7 +42,8 @@ CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql
     'now', extract(epoch FROM clock_timestamp()),
     'cancel', p_run.cancel_requested_at IS NOT NULL
       OR runs_called_off(p_run.ancestor_ids, p_run.join_id),
-    'depth', coalesce(cardinality(p_run.ancestor_ids), 0))
+    'above', CASE WHEN p_run.parent_id IS NOT NULL THEN (
+      SELECT jsonb_agg(agent_version_id) FROM runs_run WHERE id = ANY (p_run.ancestor_ids)) END)
   FROM policy_tenant AS t
   LEFT JOIN policy_principal AS p ON p.id = p_run.principal_id
   LEFT JOIN policy_budget AS b

@@ -381,7 +381,7 @@ class MemoryStore:
             crashes=0 if row is None else row.crashes,
             tenant=run.tenant_id,
             **ledger.made(run),
-            depth=len(run.ancestors),
+            above=tuple(self.runs[name].agent_version_id for name in run.ancestors),
         )
 
     def spend(self, run: RunRow, *, reserved: Amounts, actual: Amounts) -> None:

@@ -76,10 +76,11 @@ class MemoryWorld:
     answered: list[tuple[Cleared, Outcome | None]] = field(default_factory=list)
 
     def program(self, claimed: Claimed) -> Program:
-        """Give the program of the run's agent version."""
+        """Give the program of the run's agent version, under the autonomy of those above it."""
         if claimed.agent_version_id not in self.programs:
             raise UnknownAgent(claimed.agent)
-        return self.programs[claimed.agent_version_id]
+        above = [self.programs[version].autonomy for version in claimed.above]
+        return self.programs[claimed.agent_version_id].under(above)
 
     def policy(self, claimed: Claimed) -> Policy:  # noqa: ARG002 - one policy for every run
         """Give the rules."""

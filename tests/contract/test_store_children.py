@@ -84,7 +84,22 @@ def test_children_are_queued_together_with_the_line_that_says_so(ground: Ground)
     assert [ground.events(child) for child in ids] == [[(1, "run.queued")]] * 2
     assert ground.effects(run_id)["/0/a/0"].state == "done"
     found = claim(ground, ids[0])
-    assert (found.depth, found.values, found.agent) == (1, {"input": {"question": 1}}, "worker")
+    assert (len(found.above), found.values, found.agent) == (
+        1,
+        {"input": {"question": 1}},
+        "worker",
+    )
+
+
+def test_a_child_knows_the_agent_versions_above_it(ground: Ground) -> None:
+    parent = claim(ground, ground.start("a"))
+    _, (name, _) = born(ground, parent)
+    child = claim(ground, name, "w2")
+    _, (grandchild, _) = born(ground, child)
+
+    assert parent.above == ()
+    assert child.above == (parent.agent_version_id,)
+    assert claim(ground, grandchild, "w3").above == (parent.agent_version_id,) * 2
 
 
 def test_whoever_lost_its_lease_starts_nobody(ground: Ground) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from policy.core.call import Autonomy
 from policy.core.money import Limits, Unit
 from runs.agents import Children, Context, Node, Program, Reducer, graph
 from runs.agents.registry import register
@@ -103,6 +105,16 @@ def test_fifty_children_are_joined_once_whoever_works_at_them(room: Room) -> Non
     assert Counter(c.state for c in children(room, run_id)) == {"succeeded": 50}
     assert len(desk.world.effects) == len(desk.world.calls) == 50
     assert room.events(run_id).count("run.waiting") <= 2
+
+
+def test_a_child_acts_under_its_parents_autonomy(room: Room) -> None:
+    run_id = room.start(replace(PARENT, autonomy=Autonomy.SUGGEST), 1)
+
+    all_at_work(room)
+
+    (child,) = children(room, run_id)
+    assert child.error_class == "policy_denied"
+    assert desk.world.calls == []
 
 
 def test_a_cancelled_parent_leaves_no_child_at_work(room: Room) -> None:

@@ -106,7 +106,7 @@ def test_an_agent_that_only_suggests_pays_nobody_whatever_the_rules_say(room: Ro
     room.apply("rules: [{name: everything, decision: allow}]")
     run_id = room.play(replace(of(pay), autonomy=Autonomy.SUGGEST))
 
-    assert room.error(run_id).endswith("the autonomy of agent payer is suggest")
+    assert room.error(run_id).endswith("agent payer acts under autonomy suggest")
     assert desk.world.effects == {}
 
 

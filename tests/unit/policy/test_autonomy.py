@@ -74,7 +74,7 @@ def test_a_verdict_that_autonomy_made_says_so_and_still_names_the_rule() -> None
     verdict = decide(under(Decision.ALLOW), replace(CALL, autonomy=Autonomy.SUGGEST))
 
     assert (verdict.rule, verdict.ceiling) == ("the rule", "suggest")
-    assert verdict.reason == "denied: the autonomy of agent refunds is suggest"
+    assert verdict.reason == "denied: agent refunds acts under autonomy suggest"
 
 
 @given(requests, st.sampled_from(Decision), st.sampled_from(LESS))

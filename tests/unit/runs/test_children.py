@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from policy.core.call import Autonomy
 from policy.core.money import Limits
 from runs.agents import (
     ChildrenFailed,
@@ -26,7 +27,7 @@ from runs.testing.playing import BEGINNING
 
 def of(run: Callable[..., Any], name: str = "parent", **more: Any) -> Program:
     shape = graph(Node(name="main", run=run), start="main")
-    return Program(name=name, version="1", graph=shape, agents=("worker",), **more)
+    return Program(**{"name": name, "version": "1", "graph": shape, "agents": ("worker",), **more})
 
 
 async def work(ctx: Context) -> dict[str, Any]:
@@ -197,6 +198,33 @@ async def noting(ctx: Context) -> dict[str, Any]:
 
 def note(text: str) -> str:
     return text
+
+
+def handing_on_to(agent: str) -> Callable[[Context], Any]:
+    async def main(ctx: Context) -> dict[str, Any]:
+        return {"output": await ctx.run_agent(agent, None)}
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("above", "own", "state", "calls"),
+    [
+        (Autonomy.OBSERVE, Autonomy.ACT, "failed", 0),
+        (Autonomy.ACT, Autonomy.SUGGEST, "failed", 0),
+        (Autonomy.ACT, Autonomy.ACT, "succeeded", 1),
+    ],
+)
+def test_spawning_is_no_way_round_a_ceiling(
+    above: Autonomy, own: Autonomy, state: str, calls: int
+) -> None:
+    worker = of(noting, "worker", tools=("note",), autonomy=own)
+    middle = of(handing_on_to("worker"), "middle")
+    top = of(handing_on_to("middle"), "top", agents=("middle",), autonomy=above)
+
+    run = play(top, None, programs=[middle, worker], tools={"note": note})
+
+    assert (run.state, len(run.calls)) == (state, calls)
 
 
 def test_children_spend_their_parents_budget_and_a_raise_carries_them_on() -> None:

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from policy.core.approvals import ApprovalTerms, OnTimeout, Rung
+from policy.core.approvals import AgentsMay, ApprovalTerms, OnTimeout, Rung
 from policy.core.triggers import Triggers
 
 SHORTEST_WAIT: Final = timedelta(seconds=1)
@@ -108,6 +108,7 @@ class ApprovalDocument(BaseModel):
     four_eyes: StrictBool = False
     self_approval: StrictBool = False
     on_timeout: OnTimeout = OnTimeout.REJECT
+    agents_may: AgentsMay = AgentsMay.ADVISE
     escalate: Annotated[tuple[RungDocument, ...], Field(max_length=10)] = ()
     hold_if: TriggersDocument = TriggersDocument()
 
@@ -130,6 +131,7 @@ class ApprovalDocument(BaseModel):
             four_eyes=self.four_eyes,
             self_approval=self.self_approval,
             on_timeout=self.on_timeout,
+            agents_may=self.agents_may,
             escalate=tuple(
                 Rung(after=rung.after, groups=rung.groups, owners=rung.owners)
                 for rung in self.escalate

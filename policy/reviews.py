@@ -190,6 +190,7 @@ AUDITED = {
     DecisionAction.APPROVE: "approval.voted",
     DecisionAction.EDIT: "approval.edited",
     DecisionAction.ESCALATE: "approval.escalated",
+    DecisionAction.DELEGATE: "approval.delegated",
     DecisionAction.DEFER: "approval.deferred",
     DecisionAction.COMMENT: "approval.commented",
     DecisionAction.CLAIM: "approval.claimed",

@@ -3,6 +3,7 @@
     messages left in the outbox     the relay: sent late, or by a process that died
     leases that ran out             their worker died; somebody else may claim
     timers that are due             retries; approvals nobody answered: escalated, or ended
+    agents asked about approvals    what they said is taken in
     deadlines that have passed      runs that wait end as expired
     parents and children    a child ended, or one above it, and its message was lost
     backtests left unfinished       their worker died, or their message was lost
@@ -45,6 +46,8 @@ DELETE FROM runs_outboxmessage WHERE id IN (
 """
 
 DUE_APPROVALS = "SELECT tenant, run, event, data FROM runs_approvals_due(%(batch)s)"
+
+ADVISED = "SELECT tenant, run, event, data FROM runs_advised(%(batch)s)"
 
 DUE_TIMERS = """
 SELECT tenant_id, id, 'timer.due', '{}'::jsonb FROM runs_run
@@ -150,6 +153,7 @@ class Sweeper:
     def round(self) -> dict[str, int]:
         """Look once for everything, and give how many of each were found."""
         found = {
+            "approvals_advised": self._wake(ADVISED),
             "approvals_expired": self._wake(DUE_APPROVALS),
             "timers_due": self._wake(DUE_TIMERS),
             "deadlines_passed": self._expire(),

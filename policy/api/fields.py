@@ -241,6 +241,9 @@ class DecideRequest(StrictSerializer):
         max_length=20,
         help_text="With escalate: to whom; owners are names of principals",
     )
+    agent = serializers.CharField(
+        required=False, max_length=200, help_text="With escalate: an agent to ask instead"
+    )
     until = serializers.DateTimeField(required=False, help_text="With defer")
 
 

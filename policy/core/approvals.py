@@ -41,6 +41,19 @@ class OnTimeout(StrEnum):
     ESCALATE = "escalate"
 
 
+class AgentsMay(StrEnum):
+    """What an agent that was asked instead of a person may do with a question.
+
+    ADVISE: what it says stands beside the question, and a person decides. RESPOND: it may answer
+    in the place of the call, or reject it. DECIDE: it may approve, too, where one approval is
+    enough, of low and medium risk, and not what is made once and cannot be undone.
+    """
+
+    ADVISE = "advise"
+    RESPOND = "respond"
+    DECIDE = "decide"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
     """One step of an escalation ladder: so long after asking, these may decide, too."""
@@ -65,6 +78,7 @@ class ApprovalTerms:
     four_eyes: bool = False
     self_approval: bool = False
     on_timeout: OnTimeout = OnTimeout.REJECT
+    agents_may: AgentsMay = AgentsMay.ADVISE
     escalate: tuple[Rung, ...] = ()
     hold_if: Triggers = NONE
 
@@ -148,7 +162,7 @@ def terms_to_json(terms: ApprovalTerms) -> JsonObject:
     for name in ("groups", "owners"):
         if getattr(terms, name):
             raw[name] = list(getattr(terms, name))
-    for name in ("quorum", "four_eyes", "self_approval", "on_timeout"):
+    for name in ("quorum", "four_eyes", "self_approval", "on_timeout", "agents_may"):
         if getattr(terms, name) != getattr(plain, name):
             raw[name] = getattr(terms, name)
     if terms.hold_if:
@@ -178,6 +192,7 @@ def terms_from_json(raw: Mapping[str, Any] | None) -> ApprovalTerms:
         four_eyes=raw.get("four_eyes", plain.four_eyes),
         self_approval=raw.get("self_approval", plain.self_approval),
         on_timeout=OnTimeout(raw.get("on_timeout", plain.on_timeout)),
+        agents_may=AgentsMay(raw.get("agents_may", plain.agents_may)),
         escalate=_rungs(raw.get("escalate", ())),
         hold_if=triggers_from_json(raw.get("hold_if")),
     )

@@ -128,6 +128,7 @@ class DecisionAction(models.TextChoices):
     REJECT = "reject"
     RESPOND = "respond"
     ESCALATE = "escalate"
+    DELEGATE = "delegate"
     DEFER = "defer"
     COMMENT = "comment"
     CLAIM = "claim"

@@ -43,6 +43,7 @@ from runs import queries
 from runs.api import pages
 from runs.api.fields import ApprovalQuery
 from runs.operations import review
+from runs.operations.ask_agent import ask_agent
 from runs.operations.decide import Decide, decide_approval
 
 Act = Callable[[Actor, Mapping[str, Any], datetime], object]
@@ -242,6 +243,11 @@ def decide(
         if "until" not in asked:
             raise InvalidDecision("say until when: `until`")
         review.defer(approval_id, until=asked["until"], by=by, now=now, reason=reason)
+        return
+    if "agent" in asked:
+        if "groups" in asked or "owners" in asked:
+            raise InvalidDecision("hand it to people, or ask an agent; one at a time")
+        ask_agent(approval_id, asked["agent"], by=by, now=now, reason=reason)
         return
     command_ = review.Escalate(
         approval_id=approval_id,

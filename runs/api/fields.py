@@ -214,6 +214,9 @@ class RunDetailSerializer(RunSerializer):
     )
     origin_run_id = serializers.UUIDField(allow_null=True)
     compensates_id = serializers.UUIDField(allow_null=True)
+    answers_id = serializers.UUIDField(
+        allow_null=True, help_text="The approval of another run that it was asked about"
+    )
     origin_super_step = serializers.IntegerField(allow_null=True)
 
     @extend_schema_field(ERROR)

@@ -23,6 +23,7 @@ from runs.console import words
 from runs.console.tool_facts import ToolFacts, facts_of
 from runs.errors import RunsError, UnknownApproval, UnknownRun
 from runs.operations import review
+from runs.operations.ask_agent import ask_agent
 from runs.operations.decide import Decide, Decision, decide_approval
 
 SHOWN: Final = 100
@@ -82,6 +83,7 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         reviewed=queries.reviewed(approval_id, request.actor, now=now),
         similar=queries.similar(approval),
         may_decide=may(request.actor, Role.REVIEWER),
+        agents=[one.name for one in queries.agents() if one.name != approval.agent],
         is_unknown=approval.kind == "outcome_unknown",
     )
 
@@ -185,6 +187,8 @@ def _act(request: StaffRequest, approval: ApprovalView) -> None:
                 by=by,
                 now=now,
             )
+        case "ask":
+            ask_agent(approval.id, form.get("agent", ""), by=by, now=now, reason=text)
         case _:
             raise InvalidDecision("choose one of the acts on this page")
 

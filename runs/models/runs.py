@@ -50,6 +50,7 @@ class Run(TenantRow):
     origin_run_id = models.UUIDField(null=True)
     origin_super_step = models.IntegerField(null=True)
     compensates_id = models.UUIDField(null=True)
+    answers_id = models.UUIDField(null=True)
     output = models.JSONField(null=True)
     error_class = models.CharField(max_length=30, blank=True, default="")
     error_detail = models.TextField(blank=True, default="")

@@ -73,6 +73,7 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
     now: datetime,
     origin: Origin | None = None,
     compensates: UUID | None = None,
+    answers: UUID | None = None,
 ) -> UUID:
     """Accept a run that begins at a checkpoint, in the caller's commit.
 
@@ -86,7 +87,7 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
     run = _run(command, version, program, now)
     if origin is not None:
         run.origin_run_id, run.origin_super_step = origin.run_id, origin.super_step
-    run.compensates_id = compensates
+    run.compensates_id, run.answers_id = compensates, answers
     run.budget_ids = [budget.id for budget in budgets]
     for budget in budgets:
         if budget.scope == BudgetScope.RUN:
@@ -103,6 +104,7 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
     ).save(force_insert=True)
     told = {} if origin is None else {"forked": f"{origin.run_id}/{origin.super_step}"}
     told |= {} if compensates is None else {"compensates": str(compensates)}
+    told |= {} if answers is None else {"answers": str(answers)}
     RunEvent(
         tenant_id=tenant_id,
         run_id=run.id,

@@ -78,6 +78,7 @@ def run(run_id: UUID) -> RunView:
         history_removed_at=row.history_removed_at,
         origin_run_id=row.origin_run_id,
         compensates_id=row.compensates_id,
+        answers_id=row.answers_id,
         origin_super_step=row.origin_super_step,
     )
 

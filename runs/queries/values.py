@@ -66,6 +66,7 @@ class RunView(RunRow):
     history_removed_at: datetime | None
     origin_run_id: UUID | None
     compensates_id: UUID | None
+    answers_id: UUID | None
     origin_super_step: int | None
 
 

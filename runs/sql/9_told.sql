@@ -1,7 +1,8 @@
 -- What a run was given and told: what provenance is worked out from. One look, and bounded.
 
 -- The input that the run at the top of this run's family began with, back over forks; NULL where
--- it was forked from a child, whose input no person gave.
+-- it was forked from a child, whose input no person gave, or was asked about an approval, whose
+-- words are those of another run.
 CREATE OR REPLACE FUNCTION runs_first_input(p_top uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
   WITH RECURSIVE line AS (
     SELECT id, origin_run_id, parent_id, 0 AS back FROM runs_run WHERE id = p_top
@@ -11,6 +12,7 @@ CREATE OR REPLACE FUNCTION runs_first_input(p_top uuid) RETURNS jsonb LANGUAGE s
   )
   SELECT c.writes -> 'input' FROM line
     JOIN runs_checkpoint AS c ON c.run_id = line.id AND c.super_step = 0
+    JOIN runs_run AS first ON first.id = line.id AND first.answers_id IS NULL
     WHERE line.origin_run_id IS NULL AND line.parent_id IS NULL
     ORDER BY line.back DESC LIMIT 1
 $$;
@@ -62,7 +64,7 @@ BEGIN
       FROM runs_checkpoint WHERE run_id = p_run AND super_step = 0) END,
     'child', v_run.parent_id IS NOT NULL,
     'forked', EXISTS (SELECT FROM runs_run
-      WHERE id IN (p_run, v_top) AND origin_run_id IS NOT NULL),
+      WHERE id IN (p_run, v_top) AND (origin_run_id IS NOT NULL OR answers_id IS NOT NULL)),
     'handed', v_handed, 'skipped', coalesce(v_skipped, '[]'),
     'effects', coalesce(v_effects - 500, '[]'),
     'whole', coalesce(jsonb_array_length(v_effects), 0) <= 500);

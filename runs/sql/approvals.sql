@@ -170,3 +170,103 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
+
+-- What an agent that was asked says: {decision, reason, result}. An object that names a decision
+-- is taken at its word, also where a model wrote it as text; anything else is an answer. A run
+-- that did not succeed says nothing.
+CREATE OR REPLACE FUNCTION runs_advice(p_state text, p_output jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  v_said jsonb := p_output;
+BEGIN
+  IF p_state <> 'succeeded' THEN
+    RETURN jsonb_build_object('decision', 'none', 'reason', 'its run ended as ' || p_state);
+  END IF;
+  IF jsonb_typeof(p_output) = 'string' AND btrim(p_output #>> '{}') LIKE '{%' THEN
+    BEGIN
+      v_said := (p_output #>> '{}')::jsonb;
+    EXCEPTION WHEN data_exception THEN
+      v_said := p_output;
+    END;
+  END IF;
+  IF jsonb_typeof(v_said) = 'object' AND v_said ->> 'decision' IN ('approve', 'reject', 'respond') THEN
+    RETURN jsonb_build_object('decision', v_said ->> 'decision',
+      'reason', left(coalesce(v_said ->> 'reason', ''), 2000), 'result', v_said -> 'result');
+  END IF;
+  RETURN jsonb_build_object('decision', 'respond', 'reason', '', 'result', p_output);
+END $$;
+
+-- Say whether an agent's word ends this question by itself: its terms allow it, one is enough,
+-- nobody is at it; and approving is for what is small, and can be undone or repeated.
+CREATE OR REPLACE FUNCTION runs_agent_may(p_row policy_approval, p_advice jsonb) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT p_row.kind = 'tool_call'
+    AND coalesce((p_row.terms ->> 'quorum')::int, 1) = 1
+    AND NOT coalesce((p_row.terms ->> 'four_eyes')::boolean, false)
+    AND (p_row.claimed_until IS NULL OR p_row.claimed_until <= clock_timestamp())
+    AND coalesce(CASE p_advice ->> 'decision'
+      WHEN 'respond' THEN p_row.terms ->> 'agents_may' IN ('respond', 'decide')
+        AND coalesce(p_advice -> 'result', 'null') NOT IN ('null', '""')
+      WHEN 'reject' THEN p_row.terms ->> 'agents_may' IN ('respond', 'decide')
+        AND btrim(p_advice ->> 'reason') <> ''
+      WHEN 'approve' THEN p_row.terms ->> 'agents_may' = 'decide' AND p_row.risk IN ('low', 'medium')
+        AND EXISTS (SELECT FROM runs_effect AS e
+          WHERE e.run_id = p_row.run_id AND e.approval_id = p_row.id AND e.decision ? 'facts'
+            AND (e.decision -> 'facts' ->> 'effect' <> 'once'
+              OR (e.decision -> 'facts' ->> 'reversible')::boolean))
+      ELSE false END, false)
+$$;
+
+-- Take in what agents said that were asked about open questions: as their decision where the terms
+-- allow it, else as advice beside the question. Gives the runs to wake, as runs_approvals_due.
+-- Crosses tenants: the sweeper's.
+CREATE OR REPLACE FUNCTION runs_advised(p_batch int)
+RETURNS TABLE (tenant uuid, run uuid, event text, data jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+  v_id uuid;
+  v_row policy_approval;
+  v_asked runs_run;
+  v_advice jsonb;
+  v_name text;
+  v_ends boolean;
+BEGIN
+  FOR v_id IN
+    SELECT a.id FROM policy_approval AS a JOIN runs_run AS r ON r.id = a.run_id
+      JOIN runs_run AS d ON d.id = a.delegate_run_id AND d.finished_at IS NOT NULL
+    WHERE a.state = 'open' AND a.delegate_run_id IS NOT NULL AND a.expires_at > clock_timestamp()
+    ORDER BY a.run_id, a.id LIMIT p_batch FOR NO KEY UPDATE OF r SKIP LOCKED
+  LOOP
+    SELECT * INTO v_row FROM policy_approval
+      WHERE id = v_id AND state = 'open' AND delegate_run_id IS NOT NULL FOR UPDATE;
+    CONTINUE WHEN NOT FOUND;
+    SELECT * INTO v_asked FROM runs_run WHERE id = v_row.delegate_run_id;
+    v_advice := runs_advice(v_asked.state, v_asked.output);
+    v_name := 'agent ' || v_asked.agent_name;
+    v_ends := runs_agent_may(v_row, v_advice);
+    tenant := v_row.tenant_id;
+    run := v_row.run_id;
+    data := jsonb_build_object('approval', v_id, 'by', v_name, 'decision', v_advice -> 'decision');
+    INSERT INTO policy_approvaldecision (
+        tenant_id, approval_id, action, by, name, reason, digest, version, is_final, detail)
+      VALUES (tenant, v_id, CASE WHEN v_ends THEN v_advice ->> 'decision' ELSE 'comment' END,
+        'run:' || v_asked.id, left(v_name, 200), v_advice ->> 'reason', v_row.digest, v_row.version,
+        v_ends, v_advice || jsonb_build_object('run', v_asked.id));
+    PERFORM runs_audit(tenant, left('run:' || v_asked.id, 200),
+      CASE WHEN v_ends THEN 'approval.decided' ELSE 'approval.advised' END, 'approval/' || v_id,
+      data || jsonb_build_object('run', v_asked.id, 'digest', v_row.digest));
+    UPDATE policy_approval SET delegate_run_id = NULL WHERE id = v_id;
+    IF NOT v_ends THEN
+      PERFORM runs_tell(tenant, run, 'approval.advised', data || jsonb_build_object('run', v_asked.id));
+      CONTINUE;
+    END IF;
+    UPDATE policy_approval SET version = version + 1, decided_at = clock_timestamp(),
+        state = CASE v_advice ->> 'decision' WHEN 'respond' THEN 'responded'
+          WHEN 'reject' THEN 'rejected' ELSE 'approved' END,
+        decided_by = left(v_name, 200), decision_reason = v_advice ->> 'reason',
+        result = CASE WHEN v_advice ->> 'decision' = 'respond' THEN v_advice -> 'result' END
+      WHERE id = v_id;
+    PERFORM policy_notify(tenant, v_id, 'approval.decided', data - 'approval');
+    event := 'approval.decided';
+    RETURN NEXT;
+  END LOOP;
+END $$;

@@ -158,6 +158,7 @@ EMITTED: Final = (
     ("runs/operations/migrate_runs.py", r"\b_change\([^\"]*\"([a-z_]+\.[a-z_]+)\""),
     ("runs/operations/*.py", r"\b(?:wake|tell)\([^\"]*\"([a-z_]+\.[a-z_]+)\""),
     ("runs/sql/approvals.sql", r"event := '([a-z_]+\.[a-z_]+)'"),
+    ("runs/sql/approvals.sql", r"runs_tell\([^']*'([a-z_]+\.[a-z_]+)'"),
 )
 """Where events are made, and how it is written. A name that ends in a dot goes on with a state."""
 

@@ -198,6 +198,10 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
         "The notice is still being tried",
         "It is tried again by itself; only a sent or a dead one is sent again.",
     ),
+    policy.UnknownPrincipal: NOT_FOUND,
+    policy.InvalidReviewing: Kind(
+        422, "invalid_reviewing", "This cannot be granted", "`errors` names what is wrong."
+    ),
     policy.InvalidSwitch: Kind(
         422, "invalid_switch", "The breaker cannot be held so", "Give a reason with the position."
     ),

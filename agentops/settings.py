@@ -183,6 +183,7 @@ SPECTACULAR_SETTINGS = {
         "RunStateEnum": [state.value for state in RunState],
         "CompensationEnum": [state.value for state in Compensation],
         "PolicyStateEnum": ["draft", "active", "retired"],
+        "RiskEnum": ["low", "medium", "high", "critical"],
         "BreakerStateEnum": ["closed", "open", "half_open"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

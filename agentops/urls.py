@@ -8,12 +8,12 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from agentops import frame, health, problems, signin
-from policy.api import policies
+from policy.api import policies, reviewers
 from policy.console import keys
 from policy.console import notices as notice_pages
 from runs.api import approvals as approval_views
 from runs.api import compensate, gates, governed, history, judging, notices, runs, travel
-from runs.console import approvals, budgets
+from runs.console import approvals, budgets, inbox
 from runs.console import compensate as undo
 from runs.console import gates as gate_pages
 from runs.console import policies as policy_pages
@@ -50,6 +50,7 @@ API: list[URLPattern | URLResolver] = [
         judging.PolicyBacktestDetail.as_view(),
     ),
     path("approvals", approval_views.ApprovalList.as_view()),
+    path("approvals/approve", approval_views.ApproveMany.as_view()),
     path("approvals/<uuid:approval_id>", approval_views.ApprovalDetail.as_view()),
     path("approvals/<uuid:approval_id>/decide", approval_views.ApprovalDecide.as_view()),
     path("approvals/<uuid:approval_id>/claim", approval_views.ApprovalClaim.as_view()),
@@ -62,6 +63,8 @@ API: list[URLPattern | URLResolver] = [
     path("budgets/<uuid:budget_id>/raise", governed.BudgetRaising.as_view()),
     path("limits", gates.LimitList.as_view()),
     path("limits/<uuid:limit_id>", gates.LimitDetail.as_view()),
+    path("principals", reviewers.PrincipalList.as_view()),
+    path("principals/<uuid:principal_id>/reviewing", reviewers.PrincipalReviewing.as_view()),
     path("subscriptions", notices.SubscriptionList.as_view()),
     path("subscriptions/<uuid:subscription_id>", notices.SubscriptionDetail.as_view()),
     path("subscriptions/<uuid:subscription_id>/secret", notices.SubscriptionSecret.as_view()),
@@ -74,7 +77,8 @@ API: list[URLPattern | URLResolver] = [
 ]
 CONSOLE: list[URLPattern | URLResolver] = [
     path("tenant", frame.tenant_switch(), name="console-tenant"),
-    path("approvals/", approvals.queue, name="console-approvals"),
+    path("approvals/", inbox.queue, name="console-approvals"),
+    path("approvals/many", inbox.many, name="console-approve-many"),
     path("approvals/<uuid:approval_id>/", approvals.detail, name="console-approval"),
     path("approvals/<uuid:approval_id>/decide", approvals.decide, name="console-decide"),
     path("approvals/<uuid:approval_id>/act", approvals.act, name="console-review"),
@@ -105,6 +109,7 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("notices/<uuid:notice_id>/resend", notice_pages.again, name="console-resend"),
     path("keys/", keys.index, name="console-keys"),
     path("keys/issue", keys.issue, name="console-issue-key"),
+    path("keys/<uuid:principal_id>/reviewing", keys.reviewing, name="console-reviewing"),
     path("keys/<uuid:key_id>/revoke", keys.revoke, name="console-revoke-key"),
 ]
 frame.dress(admin.site)

@@ -124,6 +124,18 @@ class NoticeUnderway(PolicyError):  # noqa: N818
     """The notice is still being tried by itself; nothing was done."""
 
 
+class UnknownPrincipal(PolicyError):  # noqa: N818
+    """There is no such principal in this tenant."""
+
+
+class InvalidReviewing(PolicyError):  # noqa: N818
+    """Groups or a risk that cannot be; nothing was changed. `pointer` names the part."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.errors = [(pointer, detail)]
+
+
 class InvalidSwitch(PolicyError):  # noqa: N818
     """A breaker cannot be held like that; nothing was changed."""
 

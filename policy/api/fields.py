@@ -247,6 +247,35 @@ class DecideRequest(StrictSerializer):
     until = serializers.DateTimeField(required=False, help_text="With defer")
 
 
+class ShownRequest(StrictSerializer):
+    """An approval as somebody saw it."""
+
+    id = serializers.UUIDField()
+    digest = serializers.RegexField(r"^[0-9a-f]{64}$")
+    version = serializers.IntegerField(min_value=1)
+
+
+class ApproveManyRequest(StrictSerializer):
+    """Approvals of one tool, agent and rule, each as it was shown."""
+
+    approvals = ShownRequest(many=True)
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=2000)
+
+
+class OneDecidedSerializer(serializers.Serializer[Any]):
+    """What became of one of them."""
+
+    id = serializers.UUIDField(source="approval_id")
+    outcome = serializers.ChoiceField(["approved", "decided_before", "changed", "refused"])
+    detail = serializers.CharField(help_text="Why, where it was not approved")
+
+
+class ManyDecidedSerializer(serializers.Serializer[Any]):
+    """What became of each, in the order in which they were named."""
+
+    results = OneDecidedSerializer(many=True)
+
+
 class LimitsSerializer(StrictSerializer):
     """The most that a run may spend of each unit; what is left out has no limit of its own."""
 

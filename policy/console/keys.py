@@ -9,11 +9,13 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
-from policy.console.pages import StaffRequest, first_time, may, page, staff_page
+from policy.console.pages import StaffRequest, attempt, first_time, may, page, require, staff_page
+from policy.core.approvals import RISKS
 from policy.models import Principal, Role
 from policy.operations.create_principal import create_principal
 from policy.operations.issue_key import issue_key
 from policy.operations.revoke_key import revoke_key
+from policy.operations.set_reviewing import set_reviewing
 from policy.queries import principals_with_keys
 
 
@@ -26,6 +28,7 @@ def index(request: StaffRequest) -> HttpResponse:
         "People and keys",
         principals=principals_with_keys(),
         roles=Role.choices,
+        risks=RISKS,
     )
 
 
@@ -61,6 +64,25 @@ def _principal(request: StaffRequest) -> UUID | None:
     if not name or not roles or set(roles) - set(Role.values) or "\x00" in name:
         return None
     return create_principal(name[:200], roles, by=request.actor)
+
+
+@staff_page
+def reviewing(request: StaffRequest, principal_id: UUID) -> HttpResponse:
+    """Say which reviewer groups somebody is in, and up to which risk they decide. Only by POST."""
+
+    def act() -> None:
+        require(request.actor, Role.ADMIN)
+        names = request.POST.get("groups", "").replace("\x00", "").split(",")
+        set_reviewing(
+            principal_id,
+            groups=[name for name in names if name.strip()],
+            decides_up_to=request.POST.get("decides_up_to", ""),
+            by=request.actor,
+        )
+
+    if request.method == "POST" and attempt(request, act, ValueError):
+        messages.success(request, "Set. It counts for open questions, too.")
+    return redirect("console-keys")
 
 
 @staff_page

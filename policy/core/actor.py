@@ -23,6 +23,11 @@ class Actor:
         """Name whoever it is, the same for each of their keys and sessions."""
         return self.principal_id or str(self)
 
+    @property
+    def sees_content(self) -> bool:
+        """Say whether they see what calls hold; viewers see that they are there."""
+        return bool(set(self.roles) - {"viewer"})
+
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
 

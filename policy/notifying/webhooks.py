@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from standardwebhooks.webhooks import Webhook
 
-from policy.core.notices import is_allowed, why_not_address, why_not_url
+from policy.notifying.addresses import is_allowed, why_not_address, why_not_url
 from policy.notifying.message import Message, Tried
 
 SECONDS: Final = 10.0

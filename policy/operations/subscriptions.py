@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from policy.audit import record
 from policy.core.actor import Actor
-from policy.core.notices import CONTENTS, EVENTS, why_not_url
+from policy.core.notices import CONTENTS, EVENTS
 from policy.errors import (
     InvalidSubscription,
     NoticeUnderway,
@@ -26,6 +26,7 @@ from policy.errors import (
 )
 from policy.models import Channel, Notice, NoticeState, Subscription
 from policy.notifying import new_secret
+from policy.notifying.addresses import why_not_url
 from policy.notifying.mail import NO_SERVER
 from policy.secrets import encrypt
 

@@ -22,7 +22,9 @@ from policy.queries.approvals import (
     approval_view,
     approvals,
     decisions_of,
-    open_approvals,
+    masked_approval,
+    masked_decision,
+    queue_figures,
 )
 from policy.queries.pages import Page, Position, page_of
 
@@ -48,9 +50,11 @@ __all__ = [
     "budgets_of",
     "decisions_of",
     "holder_of_key",
-    "open_approvals",
+    "masked_approval",
+    "masked_decision",
     "page_of",
     "principals_with_keys",
+    "queue_figures",
     "raises_of",
     "tenant_by_slug",
     "tenants_open_to",
@@ -265,6 +269,8 @@ class PrincipalView:
     name: str
     username: str
     roles: tuple[str, ...]
+    groups: tuple[str, ...]
+    decides_up_to: str
     keys: tuple[KeyView, ...]
 
 
@@ -281,6 +287,8 @@ def principals_with_keys() -> list[PrincipalView]:
             name=row.name,
             username=row.user.get_username() if row.user else "",
             roles=tuple(row.roles),
+            groups=tuple(row.groups),
+            decides_up_to=row.decides_up_to,
             keys=tuple(held.get(row.id, [])),
         )
         for row in Principal.objects.select_related("user").order_by("name", "id")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from statistics import median
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from policy.core.approvals import ApprovalTerms, terms_from_json
@@ -18,6 +18,7 @@ from policy.models import (
     ApprovalState,
     DecisionAction,
 )
+from policy.queries.masking import MASK, masked
 from policy.queries.pages import Page, Position, page_of
 
 BRIEF: Final = 40
@@ -102,12 +103,6 @@ def approvals(
     return page_of(rows, approval_view, position=position, limit=limit)
 
 
-def open_approvals(*, limit: int) -> list[ApprovalView]:
-    """List what waits for a decision, the soonest due first."""
-    rows = Approval.objects.filter(state=ApprovalState.OPEN).order_by("expires_at", "id")
-    return [approval_view(row) for row in rows[:limit]]
-
-
 def approval(approval_id: UUID) -> ApprovalView | None:
     """Read one approval of the scope's tenant; None where it has no such."""
     row = Approval.objects.filter(pk=approval_id).first()
@@ -143,6 +138,29 @@ class ReviewedApproval(ApprovalView):
     why_not: str
     why_not_approve: str
     decisions: tuple[DecisionView, ...]
+
+
+View = TypeVar("View", bound=ApprovalView)
+
+
+def masked_approval(view: View) -> View:
+    """Give an approval without what its call holds and what was measured of it."""
+    hidden = replace(
+        view,
+        arguments=masked(view.arguments),
+        proposed=masked(view.proposed),
+        result=masked(view.result),
+        signals={},
+        triggers=[{**trigger, "detail": MASK} for trigger in view.triggers],
+    )
+    if isinstance(hidden, ReviewedApproval):
+        hidden = replace(hidden, decisions=tuple(map(masked_decision, hidden.decisions)))
+    return hidden
+
+
+def masked_decision(view: DecisionView) -> DecisionView:
+    """Give what somebody did without the values that they gave."""
+    return replace(view, detail={name: masked(part) for name, part in view.detail.items()})
 
 
 def decisions_of(approval_id: UUID) -> list[DecisionView]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,11 +17,13 @@ from policy import queries as policy_queries
 from policy.api.fields import (
     ApprovalDetailSerializer,
     ApprovalSerializer,
+    ApproveManyRequest,
     ClaimRequest,
     CommentRequest,
     DecideRequest,
     DecisionSerializer,
     EmptyRequest,
+    ManyDecidedSerializer,
     SimilarSerializer,
 )
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
@@ -43,6 +45,7 @@ from runs import queries
 from runs.api import pages
 from runs.api.fields import ApprovalQuery
 from runs.operations import review
+from runs.operations.approve_many import Shown, approve_many
 from runs.operations.ask_agent import ask_agent
 from runs.operations.decide import Decide, decide_approval
 
@@ -68,7 +71,35 @@ class ApprovalList(ApiView):
                 position=position_of(asked.get("cursor")),
                 limit=asked["limit"],
             )
+            if not self.caller.actor.sees_content:
+                page = replace(page, items=tuple(map(policy_queries.masked_approval, page.items)))
             return Response(page_body(page, ApprovalSerializer))
+
+
+class ApproveMany(ApiView):
+    """Approving several approvals of one kind."""
+
+    @extend_schema(
+        operation_id="approvals_approve_many",
+        summary="Approve up to 20 of one tool, agent and rule; each is its own decision",
+        parameters=[IDEMPOTENCY_KEY],
+        request=ApproveManyRequest,
+        responses={200: ManyDecidedSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Approve each that is still as shown, and say what became of each."""
+        actor = self.caller.require(Role.REVIEWER, Role.ADMIN)
+        asked, now = body_of(request, ApproveManyRequest), timezone.now()
+        shown = [
+            Shown(approval_id=one["id"], digest=one["digest"], version=one["version"])
+            for one in asked["approvals"]
+        ]
+
+        def act() -> Answer:
+            done = approve_many(shown, by=actor, now=now, reason=asked["reason"])
+            return Answer(200, dict(ManyDecidedSerializer({"results": done}).data))
+
+        return answer_once(request, "approvals.approve_many", act, now=now).response()
 
 
 class ApprovalDetail(ApiView):
@@ -174,7 +205,7 @@ class ApprovalComments(ApprovalAct):
     def get(self, request: Request, approval_id: UUID) -> Response:  # noqa: ARG002
         """List what was said beside an approval, oldest first."""
         with self.scope():
-            return Response(_done(approval_id, "comment"))
+            return Response(_done(approval_id, self.caller.actor, "comment"))
 
     @extend_schema(
         operation_id="approvals_comment",
@@ -203,7 +234,7 @@ class ApprovalDecisions(ApiView):
     def get(self, request: Request, approval_id: UUID) -> Response:  # noqa: ARG002
         """List everything that was done to an approval, oldest first."""
         with self.scope():
-            return Response(_done(approval_id))
+            return Response(_done(approval_id, self.caller.actor))
 
 
 class ApprovalSimilar(ApiView):
@@ -218,6 +249,8 @@ class ApprovalSimilar(ApiView):
         """What people decided of such calls before."""
         with self.scope():
             found = queries.similar(queries.known_approval(approval_id))
+            if not self.caller.actor.sees_content:
+                found = queries.masked_similar(found)
             return Response(SimilarSerializer(found).data)
 
 
@@ -260,16 +293,20 @@ def decide(
 
 def _detail(approval_id: UUID, actor: Actor, now: datetime) -> Answer:
     found = queries.reviewed(approval_id, actor, now=now)
+    if not actor.sees_content:
+        found = policy_queries.masked_approval(found)
     shown = {f.name: getattr(found, f.name) for f in fields(found)}
     body = {**shown, "summary": found.summary, "asked": found.asked}
     body["origins"] = queries.origins_of(found)
     return Answer(200, dict(ApprovalDetailSerializer(body).data), {"ETag": etag_of(found.version)})
 
 
-def _done(approval_id: UUID, action: str = "") -> dict[str, Any]:
+def _done(approval_id: UUID, actor: Actor, action: str = "") -> dict[str, Any]:
     queries.known_approval(approval_id)
     found = policy_queries.decisions_of(approval_id)
     results = [one for one in found if action in ("", one.action)]
+    if not actor.sees_content:
+        results = list(map(policy_queries.masked_decision, results))
     return {
         "results": DecisionSerializer(results, many=True).data,
         "next": None,

@@ -133,13 +133,12 @@ class PolicyExplain(ApiView):
     def post(self, request: Request) -> Response:
         """Say which rule and clause decide about a call, and what would change it."""
         asked = body_of(request, ExplainRequest)
-        roles = set(self.caller.actor.roles)
         with self.scope():
             found = explained(
                 policy_id=asked.get("policy"),
                 call=asked.get("call"),
                 effect=asked.get("effect", ""),
-                masked=roles <= {Role.VIEWER.value},
+                masked=not self.caller.actor.sees_content,
                 now=timezone.now(),
             )
         return Response(ExplanationSerializer(found).data)

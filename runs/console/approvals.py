@@ -1,4 +1,4 @@
-"""The approval queue, and the page on which somebody decides."""
+"""The page on which somebody decides an approval."""
 
 from __future__ import annotations
 
@@ -20,42 +20,15 @@ from policy.models import Role
 from policy.queries import ApprovalView
 from runs import queries
 from runs.console import words
-from runs.console.tool_facts import ToolFacts, facts_of
+from runs.console.inbox import row_of
+from runs.console.tool_facts import facts_of
 from runs.errors import RunsError, UnknownApproval, UnknownRun
 from runs.operations import review
 from runs.operations.ask_agent import ask_agent
 from runs.operations.decide import Decide, Decision, decide_approval
 
-SHOWN: Final = 100
 DECISIONS: Final = ("approve", "edit", "reject", "respond", "happened", "not_happened")
 LATER: Final = {"15": timedelta(minutes=15), "60": timedelta(hours=1), "1440": timedelta(days=1)}
-
-
-@staff_page
-def queue(request: StaffRequest) -> HttpResponse:
-    """List what waits for a decision, or what was decided last."""
-    decided = request.GET.get("show") == "decided"
-    if decided:
-        everything = policy_queries.approvals(position=None, limit=SHOWN).items
-        found = [approval for approval in everything if not approval.is_open]
-    else:
-        found = policy_queries.open_approvals(limit=SHOWN)
-    facts = facts_of(approval.tool for approval in found)
-    now = timezone.now()
-    rows = [_row(approval, facts[approval.tool], now=now) for approval in found]
-    return page(request, "console/approvals.html", "Approvals", rows=rows, decided=decided)
-
-
-def _row(approval: ApprovalView, facts: ToolFacts, *, now: Any) -> dict[str, Any]:
-    return {
-        "approval": approval,
-        "facts": facts,
-        "summary": facts.sentence(approval.arguments) or approval.summary,
-        "due": words.due(approval.expires_at, now=now),
-        "overdue": approval.expires_at <= now,
-        "risk_tone": words.RISK_TONE.get(facts.risk, "bad"),
-        "state": words.APPROVAL[approval.state],
-    }
 
 
 @staff_page
@@ -64,7 +37,18 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
     approval = _known(approval_id)
     facts = facts_of([approval.tool])[approval.tool]
     now = timezone.now()
-    arguments = approval.arguments if isinstance(approval.arguments, dict) else {}
+    row = row_of(approval, facts, actor=request.actor, now=now)
+    shown: ApprovalView = row["approval"]
+    arguments = shown.arguments if isinstance(shown.arguments, dict) else {}
+    reviewed, similar = (
+        queries.reviewed(approval_id, request.actor, now=now),
+        queries.similar(approval),
+    )
+    if not request.actor.sees_content:
+        reviewed, similar = (
+            policy_queries.masked_approval(reviewed),
+            queries.masked_similar(similar),
+        )
     origins = _by_argument(queries.origins_of(approval))
     try:
         run = queries.run(approval.run_id)
@@ -74,14 +58,14 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         request,
         "console/approval.html",
         "Approval",
-        **_row(approval, facts, now=now),
+        **row,
         run=run,
         run_status=words.status(run) if run else "",
         arguments=[(name, value, origins.get(name, ())) for name, value in arguments.items()],
         tainted_by=[one for found in origins.values() for one in found if one["tainted"]],
-        whole_arguments=None if arguments else approval.arguments,
-        reviewed=queries.reviewed(approval_id, request.actor, now=now),
-        similar=queries.similar(approval),
+        whole_arguments=None if arguments else shown.arguments,
+        reviewed=reviewed,
+        similar=similar,
         may_decide=may(request.actor, Role.REVIEWER),
         agents=[one.name for one in queries.agents() if one.name != approval.agent],
         is_unknown=approval.kind == "outcome_unknown",

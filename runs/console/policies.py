@@ -73,7 +73,7 @@ def explain(request: StaffRequest, policy_id: UUID) -> HttpResponse:
                 policy_id=policy_id,
                 call=None if effect else _call(written),
                 effect=effect,
-                masked=set(request.actor.roles) <= {Role.VIEWER.value},
+                masked=not request.actor.sees_content,
                 now=timezone.now(),
             )
         )

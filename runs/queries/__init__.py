@@ -22,8 +22,9 @@ from runs.queries.runs import (
     runs,
     runs_on_show,
     state_of,
+    tainted_questions,
 )
-from runs.queries.similar import Similar, similar
+from runs.queries.similar import Similar, masked_similar, similar
 from runs.queries.travel import (
     DiffView,
     StandingView,
@@ -88,6 +89,7 @@ __all__ = [
     "known_budget",
     "last_events",
     "live_versions",
+    "masked_similar",
     "migrated_after",
     "migration_checkpoints",
     "open_questions",
@@ -101,5 +103,6 @@ __all__ = [
     "state",
     "state_of",
     "steps",
+    "tainted_questions",
     "version_at",
 ]

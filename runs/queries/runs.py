@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.db.models import Q
@@ -178,6 +178,27 @@ def _step_of(place: str) -> dict[str, Any]:
     run, _, rest = place.partition("/")
     step = rest.partition("/")[0]
     return {"run": run or None, "super_step": int(step) if step.isdigit() else None}
+
+
+class Question(Protocol):
+    """An approval, as a row or as it is shown."""
+
+    @property
+    def id(self) -> UUID: ...
+    @property
+    def run_id(self) -> UUID: ...
+
+
+def tainted_questions(asked: Iterable[Question]) -> set[UUID]:
+    """Name those approvals of which a stranger may have written a part, or nobody knows."""
+    runs_of = {one.id: one.run_id for one in asked}
+    rows = Effect.objects.filter(run_id__in=set(runs_of.values()), approval_id__in=list(runs_of))
+    clean = {
+        identity
+        for identity, decision in rows.values_list("approval_id", "decision")
+        if from_json(((decision or {}).get("facts") or {}).get("provenance")).arguments_clean
+    }
+    return set(runs_of) - clean
 
 
 def open_questions(actor: Actor, *, now: datetime) -> list[tuple[ApprovalView, str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
 from policy.models import ApprovalState
-from policy.queries import ApprovalView
+from policy.queries import ApprovalView, masked_approval
 from policy.queries.approvals import decided_like
 from runs.core.effects import EffectKind, EffectState
 from runs.models import Effect
@@ -55,6 +55,11 @@ def similar(asked: ApprovalView) -> Similar:
         last=tuple(past[:LAST]),
         is_first=not made.exists(),
     )
+
+
+def masked_similar(found: Similar) -> Similar:
+    """Give it without what the calls held."""
+    return replace(found, medians={}, last=tuple(map(masked_approval, found.last)))
 
 
 def _medians(calls: list[Any]) -> dict[str, float]:

@@ -230,7 +230,7 @@ def test_every_endpoint_is_listed() -> None:
 
     paths = {re.sub(r"<\w+:\w+>", "{id}", f"/{route.pattern}") for route in API}
 
-    rows = re.findall(r"^\| `(?:GET|POST) (/\S+)`", page("docs/api.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `(?:GET|POST|PUT) (/\S+)`", page("docs/api.md"), re.MULTILINE)
 
     assert set(rows) == paths
 

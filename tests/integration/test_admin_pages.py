@@ -58,6 +58,7 @@ class House:
             "approval_id": str(self.approval.id),
             "budget_id": str(self.budget.id),
             "key_id": str(self.key),
+            "principal_id": str(self.api.principal),
             "limit_id": str(self.limit),
             **self.backtest,
             **self.notice,

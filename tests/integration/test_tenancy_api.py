@@ -27,6 +27,7 @@ from tests.http import (
 )
 
 A_LIMIT: dict[str, Any] = {"name": "mine", "unit": "calls", "amount": 1, "seconds": 1}
+A_REVIEWER: dict[str, Any] = {"groups": ["mine"], "decides_up_to": "low"}
 A_SUBSCRIPTION: dict[str, Any] = {
     "name": "mine",
     "channel": "webhook",
@@ -48,6 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "compensate": {"since": 0},
     "hold": {"position": "open", "reason": "mine"},
     "limits": A_LIMIT,
+    "approve": {"approvals": []},
     "subscriptions": A_SUBSCRIPTION,
 }
 OPEN = {"health", "health/ready"}
@@ -69,6 +71,7 @@ class Foreign:
             **a_backtest(tenant),
             "limit_id": str(a_limit(tenant)),
             **a_notice(tenant, run["id"]),
+            "principal_id": str(api.principal),
             "kind": "endpoint",
             "name": str(an_endpoint(tenant)),
         }
@@ -109,7 +112,7 @@ def call(api: Api, method: str, path: str) -> Any:
     if method == "get":
         return api.get(path)
     if method == "put":
-        bodies = {"limits": A_LIMIT, "subscriptions": A_SUBSCRIPTION}
+        bodies = {"principals": A_REVIEWER, "limits": A_LIMIT, "subscriptions": A_SUBSCRIPTION}
         body = bodies.get(path.split("/")[3], {"document": {"rules": []}})
         return api.put(path, body, If_Match='"1"')
     if method == "delete":

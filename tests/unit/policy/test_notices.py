@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from policy.core.notices import PAUSES, pause, why_not_url
+from policy.core.notices import PAUSES, pause
 from policy.notifying import Message, new_secret, post, written
+from policy.notifying.addresses import why_not_url
 from policy.notifying.webhooks import _headers
 from policy.secrets import Secret
 

@@ -215,6 +215,21 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     runs.UnknownAgent: Kind(
         404, "unknown_agent", "There is no such agent", "GET /api/v1/agents lists the agents."
     ),
+    runs.QueueFull: Kind(
+        429,
+        "queue_full",
+        "Too many of your runs wait to begin",
+        "Nothing was started. Send the same request again as late as Retry-After says, or start "
+        "fewer runs; an operator may raise the tenant's bound.",
+        1000,
+    ),
+    runs.SystemFull: Kind(
+        503,
+        "system_full",
+        "Too many runs wait to begin",
+        "Nothing was started. Send the same request again as late as Retry-After says.",
+        1000,
+    ),
     runs.InvalidInput: Kind(
         422, "invalid_input", "The input does not fit the agent", "`errors` names what is wrong."
     ),

@@ -130,9 +130,12 @@ def work(number: int, concurrency: int, ready: Path | None, *, queue: str = "run
     )
 
     from agentops.celery import app  # noqa: PLC0415
-    from runs.process import close  # noqa: PLC0415
+    from runs.outbox import BACKTESTS  # noqa: PLC0415
+    from runs.process import begin, close  # noqa: PLC0415
 
     def announce(**_: Any) -> None:
+        if queue != BACKTESTS:
+            begin(concurrency)
         if ready is not None:
             written = ready.with_suffix(".new")
             written.write_text(str(os.getpid()), "utf-8")

@@ -59,6 +59,10 @@ class Advanced(StrEnum):
     ENDED = "ended"
 
 
+MAKES_ROOM = frozenset({Advanced.ENDED, Advanced.SET_ASIDE, Advanced.KEPT})
+"""After which a place may be free that was taken before."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burst:
     """How far one message may carry a run: so many super-steps, so many seconds."""
@@ -86,7 +90,10 @@ class Engine:
             self.send([nudge])
             return Advanced.PASSED_ON
         try:
-            return self._follow(nudge)
+            advanced = self._follow(nudge)
+            if advanced in MAKES_ROOM:
+                self.shell.feed()
+            return advanced  # noqa: TRY300 - what was held is given back by then
         except LeaseLost as lost:
             log.info("lease.lost", run_id=str(lost.run_id), fencing_token=lost.fencing_token)
             return Advanced.LEASE_LOST

@@ -153,3 +153,24 @@ class NodeTimeout(RunsError):  # noqa: N818
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the node did nothing for {seconds:g} s (its timeout)")
+
+
+class QueueFull(RunsError):  # noqa: N818
+    """As many runs of the tenant wait to begin as may; `retry_after` seconds later fewer will."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        super().__init__(
+            f"{most} runs of this tenant wait to begin, and no more may; "
+            f"come back in {seconds:.0f} s"
+        )
+        self.retry_after = seconds
+
+
+class SystemFull(RunsError):  # noqa: N818
+    """As many runs wait to begin in all as may; `retry_after` seconds later fewer will."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"too many runs of all tenants wait to begin; come back in {seconds:.0f} s"
+        )
+        self.retry_after = seconds

@@ -8,7 +8,10 @@ from django.db import connection, transaction
 
 from policy.core.json import JsonObject, canonical
 from runs import faults, outbox
+from runs.admission import admit_after_commit
 from runs.ports import Nudge
+
+LOOK = 0
 
 
 def nudge(tenant_id: UUID, run_id: UUID) -> None:
@@ -16,6 +19,13 @@ def nudge(tenant_id: UUID, run_id: UUID) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT runs_nudge(%s, %s, NULL, '')", [tenant_id, run_id])
         _after_commit(tenant_id, run_id, cursor.fetchone()[0])
+
+
+def queue_again(tenant_id: UUID, run_id: UUID) -> None:
+    """Let a run that the caller queued go on, now or as the first of its tenant's line."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT runs_requeue(%s, %s)", [tenant_id, run_id])
+        _go_on(tenant_id, run_id, cursor.fetchone()[0])
 
 
 def tell(tenant_id: UUID, run_id: UUID, event: str, data: JsonObject) -> None:
@@ -34,8 +44,15 @@ def wake(tenant_id: UUID, run_id: UUID, event: str, data: JsonObject) -> None:
             "SELECT runs_wake(%s, %s, %s, %s::jsonb)",
             [tenant_id, run_id, event, canonical(data).decode()],
         )
-        if (sent := cursor.fetchone()[0]) is not None:
-            _after_commit(tenant_id, run_id, sent)
+        _go_on(tenant_id, run_id, cursor.fetchone()[0])
+
+
+def _go_on(tenant_id: UUID, run_id: UUID, sent: int | None) -> None:
+    """Send the message that was left; where there is room for those in line, admit them."""
+    if sent == LOOK:
+        admit_after_commit()
+    elif sent is not None:
+        _after_commit(tenant_id, run_id, sent)
 
 
 def _after_commit(tenant_id: UUID, run_id: UUID, outbox_id: int) -> None:

@@ -18,6 +18,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
 
+from runs.admission import Feeder
 from runs.advance import Burst, Engine
 from runs.brake import Cut
 from runs.clock import DatabaseClock
@@ -85,6 +86,14 @@ def open_pool(size: int) -> ConnectionPool[Any]:
 
 
 _making: Final = threading.Lock()
+_slots = 8
+
+
+def begin(slots: int) -> None:
+    """Make this process's engine before the first nudge: it carries so many runs at once."""
+    global _slots  # noqa: PLW0603 - one engine per process
+    _slots = slots
+    engine()
 
 
 def engine() -> Engine:
@@ -111,6 +120,7 @@ def _engine() -> Engine:
         ttl=ttl,
         environment=settings.ENVIRONMENT,
         send=sender,
+        feed=Feeder(pool, sender, worker=worker_name(), slots=_slots),
     )
     burst = Burst(super_steps=settings.BURST_SUPER_STEPS, seconds=settings.BURST_SECONDS)
     return Engine(shell=shell, keeper=keeper, send=sender, burst=burst)
@@ -149,5 +159,7 @@ def close() -> None:
     if _engine.cache_info().currsize:
         made = engine()
         made.keeper.close()
+        if isinstance(made.shell.feed, Feeder):
+            made.shell.feed.close()
         if isinstance(made.send, Sender):
             made.send.close()

@@ -21,6 +21,10 @@ def leave(nudges: Iterable[Nudge]) -> None:
     """Leave messages in the outbox, where the relay takes them from."""
 
 
+def nobody_waits() -> None:
+    """Admit nobody: runs are never in line here, or somebody else looks after them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
     """What this process last worked out of a run's past, as of a super-step of one line of it."""
@@ -37,6 +41,7 @@ class Shell:
     The clock (UTC) is the store's, not this host's, which may be wrong: see `runs.clock`.
 
     `environment` is the installation's name for itself, like production, as policy sees it.
+    `feed` admits runs that stand in line, soon: there may be room for them now.
     Once `draining` is set, no effect begins and no run is taken: the process shuts down.
     """
 
@@ -50,6 +55,7 @@ class Shell:
     environment: str = ""
     draining: threading.Event = field(default_factory=threading.Event)
     send: Callable[[Iterable[Nudge]], None] = leave
+    feed: Callable[[], None] = nobody_waits
     backgrounds: OrderedDict[str, Remembered] = field(default_factory=OrderedDict)
 
 

@@ -9,6 +9,7 @@
     backtests left unfinished       their worker died, or their message was lost
     notices of approvals            due now, or their sender died; questions about to run out
     runs queued for a while         their message was lost: the broker forgot it
+    runs in line                    admitted, where there is room and nobody else saw to it
 
 A process of its own, with the system's role. It needs no broker: while that is away,
 everything is still found, and sent later. Running it twice, late, or not at all for a
@@ -29,6 +30,7 @@ from psycopg_pool import ConnectionPool
 
 from policy.core.outcomes import ErrorClass
 from runs import faults
+from runs.admission import admit
 from runs.core.lifecycle import RunState
 from runs.ports import Nudge
 
@@ -59,14 +61,15 @@ ORDER BY due_at LIMIT %(batch)s
 PAST_DEADLINE = """
 SELECT tenant_id, id FROM runs_run
 WHERE state IN ('queued', 'waiting', 'interrupted', 'paused') AND deadline_at <= clock_timestamp()
-LIMIT %(batch)s
+  AND finished_at IS NULL
+ORDER BY deadline_at LIMIT %(batch)s
 """
 
 LEFT_BEHIND = """
 UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
   SELECT id FROM runs_run
   WHERE coalesce(nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
-    AND (state = 'queued' OR (state = 'running' AND open_tasks = 0
+    AND queue_at IS NULL AND (state = 'queued' OR (state = 'running' AND open_tasks = 0
       AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
   ORDER BY nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED
 ) RETURNING tenant_id, id, NULL::int, ''
@@ -95,6 +98,13 @@ UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
   ORDER BY r.nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED
 ) RETURNING tenant_id, id, NULL::int, ''
 """
+
+LEFT: Final = {
+    "runs_left_behind": LEFT_BEHIND,
+    "families_left_behind": LEFT_FAMILY,
+    "tasks_left_behind": LEFT_TASKS,
+}
+"""What is nudged again, as far as the broker has room for it."""
 
 LEFT_BACKTESTS = """
 UPDATE runs_backtest SET nudged_at = clock_timestamp() WHERE id IN (
@@ -148,7 +158,6 @@ class Sweeper:
     send_notice: Callable[[UUID, UUID], bool] = _nobody
     patience: float = 3.0
     grace: float = 1.0
-    most_waiting: int = 200
 
     def round(self) -> dict[str, int]:
         """Look once for everything, and give how many of each were found."""
@@ -159,10 +168,11 @@ class Sweeper:
             "deadlines_passed": self._expire(),
             "relayed": self._relay(),
         }
-        if self.backlog() < self.most_waiting:
-            found["runs_left_behind"] = self._nudge(LEFT_BEHIND)
-            found["families_left_behind"] = self._nudge(LEFT_FAMILY)
-            found["tasks_left_behind"] = self._nudge(LEFT_TASKS)
+        room = self._places() - self.backlog()
+        for name, statement in LEFT.items():
+            found[name] = self._nudge(statement, room) if room > 0 else 0
+            room -= found[name]
+        found["admitted"] = self._admit()
         found["backtests_left_behind"] = self._resend_backtests()
         found["approvals_expiring"] = self._rows(WARN)[0][0]
         found["notices_due"] = sum(self.send_notice(*row) for row in self._rows(DUE_NOTICES))
@@ -189,8 +199,16 @@ class Sweeper:
                 )
         return len(rows)
 
-    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
-        limits = {"batch": BATCH, "grace": self.grace, "patience": self.patience}
+    def _places(self) -> int:
+        """Count the messages that the broker may hold: as many as runs may be worked on."""
+        ((places,),) = self._rows("SELECT runs_places()")
+        return int(places)
+
+    def _admit(self) -> int:
+        return len(self.send(admit(self.pool) or []))
+
+    def _rows(self, statement: str, batch: int = BATCH) -> list[tuple[Any, ...]]:
+        limits = {"batch": batch, "grace": self.grace, "patience": self.patience}
         with self.pool.connection() as connection:
             return connection.execute(statement, limits).fetchall()
 
@@ -234,8 +252,8 @@ class Sweeper:
         """Ask again for backtests whose worker or message was lost."""
         return sum(self.send_backtest(*row) for row in self._rows(LEFT_BACKTESTS))
 
-    def _nudge(self, statement: str) -> int:
-        return len(self.send(_nudges(self._rows(statement))))
+    def _nudge(self, statement: str, most: int) -> int:
+        return len(self.send(_nudges(self._rows(statement, min(most, BATCH)))))
 
 
 def _nudges(rows: Iterable[tuple[Any, ...]]) -> list[Nudge]:

@@ -11,6 +11,7 @@ from policy.models.base import TenantRow
 
 LONGEST_RETENTION = 36_500
 """Days, about a century: longer means for ever, which is NULL."""
+HEAVIEST = 1000
 
 
 class Tenant(models.Model):
@@ -33,10 +34,27 @@ class Tenant(models.Model):
         blank=True,
         help_text="Days that an ended run keeps its history; empty: for ever.",
     )
+    weight = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="Its share of the workers, against other tenants'."
+    )
+    max_active = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Runs that may be worked on at once; empty: no bound."
+    )
+    max_queued = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Runs that may wait to be started; empty: the usual bound."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                name="tenant_weight_is_a_share",
+                condition=models.Q(weight__range=(1, HEAVIEST)),
+            ),
+            models.CheckConstraint(
+                name="tenant_bounds_only_above_nothing",
+                condition=~models.Q(max_active=0) & ~models.Q(max_queued=0),
+            ),
             models.CheckConstraint(
                 name="tenant_retention_is_days",
                 condition=models.Q(retention_days__isnull=True)

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from policy.api.fields import ApprovalStateField, BudgetSerializer, LimitsSerializer, MoneyField
 from policy.api.views import PageQuery, StrictSerializer
 from policy.models import ApprovalState
+from runs.core.admission import Priority
 from runs.core.lifecycle import Reason, RunState
 
 MOST_METADATA: Final = 50
@@ -68,6 +69,12 @@ class StartRequest(StrictSerializer):
     budget = LimitsSerializer(required=False, allow_null=True, default=None)
     deadline = DeadlineField(required=False, allow_null=True, default=None)
     metadata = serializers.DictField(required=False, default=dict)
+    priority = serializers.ChoiceField(
+        [priority.value for priority in Priority],
+        required=False,
+        default=Priority.NORMAL.value,
+        help_text="Among the tenant's own runs that wait; `high` is for admins",
+    )
 
     def validate_metadata(self, value: dict[str, Any]) -> dict[str, Any]:
         """Keep it small.

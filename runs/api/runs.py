@@ -34,6 +34,7 @@ from runs.api.fields import (
     SignalSerializer,
     StartRequest,
 )
+from runs.core.admission import Priority
 from runs.operations.cancel import cancel_run
 from runs.operations.resume import resume_run
 from runs.operations.send_signal import SendSignal, send_signal
@@ -85,6 +86,8 @@ class RunList(ApiView):
         """Start a run. 202, or 200 if it came to rest while this request waited."""
         actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
         asked = body_of(request, StartRequest)
+        if asked["priority"] == Priority.HIGH:
+            self.caller.require(Role.ADMIN)
         now = timezone.now()
 
         def act() -> Answer:
@@ -97,6 +100,7 @@ class RunList(ApiView):
                     budget=limits,
                     deadline=asked["deadline"],
                     metadata=asked["metadata"],
+                    priority=Priority(asked["priority"]),
                     by=actor,
                 ),
                 now=now,

@@ -138,6 +138,8 @@ class AskingSpawn(Asking):
         )
         self.asker.heard(spawned.put)
         await shell.loop.in_thread(shell.send, spawned.sent)
+        if len(spawned.sent) < len(brood.children):
+            shell.feed()
         return done
 
 

@@ -13,14 +13,20 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from policy.models.base import TenantRow
+from runs.core.admission import Priority
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.models.agents import AgentVersion
 
 FINAL_STATES = sorted(FINAL)
+ACTIVE = (RunState.QUEUED.value, RunState.RUNNING.value)
 
 
 class Run(TenantRow):
-    """One durable execution of an agent version."""
+    """One durable execution of an agent version.
+
+    While it is queued, `queue_at` says where in its tenant's line it stands; NULL: it was
+    admitted, and holds a place (`runs/sql/9_admission.sql`).
+    """
 
     id = models.UUIDField(primary_key=True)
     agent_version = models.ForeignKey(AgentVersion, on_delete=models.PROTECT, related_name="+")
@@ -28,6 +34,10 @@ class Run(TenantRow):
     principal_id = models.UUIDField(null=True)
     started_by = models.CharField(max_length=200, blank=True)
     state = models.CharField(max_length=12, default=RunState.QUEUED)
+    priority = models.CharField(
+        max_length=10, default=Priority.NORMAL, db_default=Priority.NORMAL.value
+    )
+    queue_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=20, blank=True, default="")
     super_step = models.IntegerField(default=0)
     open_tasks = models.IntegerField(default=0)
@@ -81,6 +91,13 @@ class Run(TenantRow):
                 name="run_lease_only_while_running",
                 condition=Q(state=RunState.RUNNING) | Q(lease_expires_at__isnull=True),
             ),
+            models.CheckConstraint(
+                name="run_in_line_only_while_queued",
+                condition=Q(state=RunState.QUEUED) | Q(queue_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="run_priority_is_known", condition=Q(priority__in=[p.value for p in Priority])
+            ),
             models.UniqueConstraint(
                 fields=["compensates_id"],
                 condition=Q(compensates_id__isnull=False, finished_at__isnull=True),
@@ -90,6 +107,21 @@ class Run(TenantRow):
         indexes = [
             models.Index(fields=["tenant", "created_at", "id"], name="run_by_age"),
             models.Index(fields=["state"], name="run_live", condition=~Q(state__in=FINAL_STATES)),
+            models.Index(
+                fields=["tenant", "queue_at", "id"],
+                name="run_in_line",
+                condition=Q(queue_at__isnull=False),
+            ),
+            models.Index(
+                fields=["tenant"],
+                name="run_active",
+                condition=Q(queue_at__isnull=True, state__in=[*ACTIVE]),
+            ),
+            models.Index(
+                fields=["deadline_at"],
+                name="run_with_deadline",
+                condition=Q(deadline_at__isnull=False, finished_at__isnull=True),
+            ),
             models.Index(
                 fields=["tenant", "finished_at"],
                 name="run_with_history",

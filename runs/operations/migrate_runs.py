@@ -26,7 +26,7 @@ from runs.core.migrate import Moved, migrated
 from runs.core.travel import rewound
 from runs.errors import InvalidInput, Misfit, UnknownMigration, UnknownVersion
 from runs.models import AgentVersion, Checkpoint, Effect, Run, RunEvent, RunMigration, Task
-from runs.nudging import nudge
+from runs.nudging import queue_again
 
 ASLEEP = HELD_BACK | {RunState.QUEUED}
 
@@ -214,4 +214,4 @@ def _change(run: Run, version_id: UUID, what: str, facts: JsonObject, *, by: Act
     ).save(force_insert=True)
     record(by, what, f"run/{run.pk}", {**facts, "super_step": run.super_step})
     if was_parked:
-        nudge(run.tenant_id, run.pk)
+        queue_again(run.tenant_id, run.pk)

@@ -11,7 +11,7 @@ from policy.core.actor import Actor
 from runs.core.lifecycle import Reason, RunState
 from runs.errors import IllegalMove, UnknownRun
 from runs.models import Run, RunEvent, Task
-from runs.nudging import nudge
+from runs.nudging import queue_again
 
 PARKED = (Reason.POISON, Reason.VERSION)
 
@@ -47,4 +47,4 @@ def resume_run(run_id: UUID, *, by: Actor, reason: str) -> None:
         data={"by": by.name, "reason": reason},
     ).save(force_insert=True)
     record(by, "run.resumed", f"run/{run_id}", {"reason": reason})
-    nudge(run.tenant_id, run_id)
+    queue_again(run.tenant_id, run_id)

@@ -18,7 +18,7 @@ from runs.core.lifecycle import FINAL, HELD_BACK, RunState
 from runs.core.travel import rewound
 from runs.errors import IllegalMove, StandingEffects, UnknownRun
 from runs.models import Checkpoint, Run, RunEvent
-from runs.nudging import nudge
+from runs.nudging import queue_again
 from runs.queries import StandingView
 
 
@@ -67,7 +67,7 @@ def rewind_run(command: Rewind, *, by: Actor) -> list[StandingView]:
     ).save(force_insert=True)
     _leave_children(run, command.super_step)
     record(by, "run.rewound", f"run/{run.pk}", {**facts, "standing": [e.key for e in standing]})
-    nudge(run.tenant_id, run.pk)
+    queue_again(run.tenant_id, run.pk)
     return standing
 
 

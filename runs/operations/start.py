@@ -16,8 +16,10 @@ from policy.core.json import Json, JsonObject, storable
 from policy.core.money import Limits
 from policy.errors import NoTenantScope
 from policy.models import Budget, BudgetScope
+from runs.admission import admit_after_commit, enter
 from runs.agents.program import Program
 from runs.agents.versions import resolve
+from runs.core.admission import Priority
 from runs.core.checkpoint import Checkpoint as CoreCheckpoint
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
@@ -39,6 +41,7 @@ class StartRun:
     budget: Limits | None = None
     deadline: timedelta | None = None
     metadata: JsonObject = field(default_factory=dict)
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +56,13 @@ def start_run(command: StartRun, *, now: datetime) -> UUID:
     """Accept a run: it is queued, and will end or wait for a named thing.
 
     The run, its first checkpoint, its budget, its first event, the audit record and the
-    nudge are one commit, the caller's.
+    nudge are one commit, the caller's. Where there is no room for it, it stands in its
+    tenant's line, and is nudged when its turn comes.
 
     Raises:
         UnknownAgent: there is no such agent or version.
         InvalidInput: the input does not fit the agent.
+        QueueFull, SystemFull: as many runs wait to begin as may; nothing was stored.
     """
     version, program = resolve(command.agent, command.version)
     first = first_checkpoint(program.graph, accepted_input(program, command.input))
@@ -79,12 +84,15 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
 
     Raises:
         NoTenantScope: no scope is open.
+        QueueFull, SystemFull: as many runs wait to begin as may; nothing was stored.
     """
     tenant_id = tenancy.current()
     if tenant_id is None:
         raise NoTenantScope("Run")
+    entry = enter(tenant_id, command.priority)
     budgets = _budgets(command, program)
     run = _run(command, version, program, now)
+    run.queue_at = entry.queue_at
     if origin is not None:
         run.origin_run_id, run.origin_super_step = origin.run_id, origin.super_step
     run.compensates_id, run.answers_id = compensates, answers
@@ -113,7 +121,10 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
         data={**told, "agent": run.agent_name},
     ).save(force_insert=True)
     record(command.by, "run.started", f"run/{run.id}", {**told, "agent": run.agent_name})
-    nudge(tenant_id, run.id)
+    if entry.queue_at is None:
+        nudge(tenant_id, run.id)
+    elif entry.look:
+        admit_after_commit()
     return run.id
 
 
@@ -140,6 +151,7 @@ def _run(command: StartRun, version: AgentVersion, program: Program, now: dateti
         principal_id=command.by.principal_id or None,
         started_by=command.by.name,
         state=RunState.QUEUED,
+        priority=command.priority,
         event_seq=1,
         nudged_at=Now(),
         deadline_at=None if deadline is None else Now() + deadline,

@@ -68,6 +68,8 @@ BEGIN
         WHERE c.super_step BETWEEN (gap ->> 0)::int AND (gap ->> 1)::int)));
 END $$;
 
+-- Win a run's lease: a run that is queued and was admitted, or whose holder is gone. One that is
+-- called off from above need not be admitted: it only ends.
 CREATE OR REPLACE FUNCTION runs_claim(p_tenant uuid, p_run uuid, p_worker text, p_ttl float8, p_crash_limit int)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -76,12 +78,14 @@ BEGIN
   PERFORM runs_tenant(p_tenant);
   UPDATE runs_run SET
       state = 'running', worker = p_worker, lease_expires_at = runs_in(p_ttl),
-      fencing_token = fencing_token + 1, due_at = NULL,
+      fencing_token = fencing_token + 1, due_at = NULL, queue_at = NULL,
       crashes = crashes + (state = 'running' AND lease_expires_at IS NOT NULL)::int,
       started_at = coalesce(started_at, clock_timestamp()),
       event_seq = event_seq + (fencing_token = 0)::int
     WHERE id = p_run AND tenant_id = p_tenant AND (
-      state = 'queued' OR (state = 'running' AND open_tasks = 0
+      (state = 'queued' AND (queue_at IS NULL
+        OR (join_id IS NOT NULL AND runs_called_off(ancestor_ids, join_id))))
+      OR (state = 'running' AND open_tasks = 0
         AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
     RETURNING * INTO v_run;
   IF NOT FOUND THEN
@@ -218,6 +222,7 @@ DECLARE
   v_runs int;
   v_tasks int;
 BEGIN
+  DELETE FROM public.runs_workerslots WHERE worker = p_worker;
   WITH held AS (
     SELECT id FROM public.runs_run
       WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()

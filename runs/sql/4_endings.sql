@@ -59,7 +59,7 @@ BEGIN
   PERFORM runs_tenant(p_tenant);
   UPDATE runs_run SET state = p_state, reason = '', due_at = NULL, finished_at = clock_timestamp(),
       error_class = p_error_class, error_detail = p_detail, event_seq = event_seq + 1,
-      worker = NULL, lease_expires_at = NULL
+      worker = NULL, lease_expires_at = NULL, queue_at = NULL
     WHERE id = p_run AND tenant_id = p_tenant
       AND state IN ('queued', 'waiting', 'interrupted', 'paused')
     RETURNING * INTO v_run;
@@ -87,13 +87,17 @@ BEGIN
 END $$;
 
 -- Call upon a run: something it may wait for has happened. A run that is set aside is
--- queued; one that is held will look again before it sets itself aside.
+-- queued, and goes on or stands at the head of its tenant's line; one that is held will look again
+-- before it sets itself aside. Gives what `runs_requeue` gives.
 CREATE OR REPLACE FUNCTION runs_wake(p_tenant uuid, p_run uuid, p_event text, p_data jsonb)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   v_run runs_run;
+  v_before text;
 BEGIN
   PERFORM runs_tenant(p_tenant);
+  SELECT state INTO v_before FROM runs_run WHERE id = p_run AND tenant_id = p_tenant
+    FOR NO KEY UPDATE;
   UPDATE runs_run SET
       wakeups = wakeups + 1, event_seq = event_seq + 1,
       state = CASE WHEN state IN ('waiting', 'interrupted', 'paused') THEN 'queued' ELSE state END,
@@ -108,8 +112,9 @@ BEGIN
   END IF;
   PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1,
     jsonb_build_array(jsonb_build_array(p_event, p_data)));
-  IF v_run.state = 'queued' THEN
-    RETURN runs_nudge(p_tenant, p_run, NULL, '');
+  IF v_run.state <> 'queued' OR v_run.queue_at IS NOT NULL THEN
+    RETURN NULL;
   END IF;
-  RETURN NULL;
+  RETURN CASE WHEN v_before = 'queued' THEN runs_nudge(p_tenant, p_run, NULL, '')
+    ELSE runs_requeue(p_tenant, p_run) END;
 END $$;

@@ -73,7 +73,7 @@ BEGIN
 END $$;
 
 -- Start children: their rows, first checkpoints, budgets, events and messages, and the effect
--- that says so, in one statement. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
+-- that says so, in one statement. Those that find no place stand in line. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
 CREATE OR REPLACE FUNCTION runs_spawn(
   p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
   p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb,
@@ -83,6 +83,7 @@ DECLARE
   v_put text;
   v_run runs_run;
   v_ids uuid[];
+  v_now int;
 BEGIN
   v_put := runs_put_effect(p_tenant, p_run, p_super_step, p_task, p_ordinal, p_token, p_lone,
     p_worker, p_effect, p_before);
@@ -91,6 +92,7 @@ BEGIN
   END IF;
   SELECT * INTO v_run FROM runs_run WHERE id = p_run;
   SELECT array_agg((c ->> 'id')::uuid) INTO v_ids FROM jsonb_array_elements(p_children) AS c;
+  v_now := runs_enter(p_tenant, cardinality(v_ids)) ->> 'now';
   INSERT INTO policy_budget (id, tenant_id, scope, scope_id, version,
       cost_limit, cost_spent, cost_reserved, cost_overdraft,
       tokens_limit, tokens_spent, tokens_reserved, tokens_overdraft,
@@ -104,12 +106,13 @@ BEGIN
       id, tenant_id, agent_version_id, agent_name, principal_id, started_by, state, reason,
       super_step, open_tasks, wakeups, wakeups_seen, crashes, event_seq, fencing_token, nudged_at,
       deadline_at, budget_ids, parent_id, ancestor_ids, join_id, metadata,
-      error_class, error_detail, created_at)
+      error_class, error_detail, created_at, priority, queue_at)
     SELECT c.id, p_tenant, (p_brood ->> 'version')::uuid, p_brood ->> 'agent', v_run.principal_id,
       v_run.started_by, 'queued', '', 0, 0, 0, 0, 0, 1, 0, clock_timestamp(),
       least(runs_in((p_brood ->> 'seconds')::float8), v_run.deadline_at),
       c.budget || v_run.budget_ids, p_run, p_run || coalesce(v_run.ancestor_ids, '{}'), p_join,
-      '{}', '', '', clock_timestamp()
+      '{}', '', '', clock_timestamp(), v_run.priority,
+      CASE WHEN NOT c.id = ANY (v_ids[:v_now]) THEN runs_line_up(false, true, v_run.priority) END
     FROM jsonb_to_recordset(p_children) AS c (id uuid, budget uuid);
   INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
     SELECT p_tenant, c.id, 0, 0, c.head, c.writes
@@ -124,7 +127,9 @@ BEGIN
     FROM unnest(v_ids) AS id;
   INSERT INTO runs_join (id, tenant_id, run_id, total, succeeded, failed, is_over)
     VALUES (p_join, p_tenant, p_run, cardinality(v_ids), 0, 0, false);
-  RETURN jsonb_build_object('put', v_put, 'sent', runs_call_children(p_tenant, p_run, p_join));
+  RETURN jsonb_build_object('put', v_put,
+    'sent', (SELECT coalesce(jsonb_agg(jsonb_build_array(id, runs_nudge(p_tenant, id, NULL, ''))), '[]')
+      FROM unnest(v_ids[:v_now]) AS id));
 END $$;
 
 -- Look whether children have come to what is wanted of them. If so the effect is done, with what

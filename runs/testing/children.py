@@ -11,7 +11,7 @@ from runs.core.checkpoint import encode
 from runs.core.effects import EffectKind, EffectState
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.ports import Brood, Joined, Lease, Newborn, Nudge, Put, PutEffect, Settled, Spawned, Wait
-from runs.testing import ledger
+from runs.testing import admission, ledger
 from runs.testing.rows import CheckpointRow, JoinRow, RunRow, stored
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ def spawn(
     if answer is not Put.OK:
         return Spawned(put=answer)
     store.joins[brood.join_id] = JoinRow(run_id=run.id, total=len(brood.children))
-    for child in brood.children:
-        _born(store, run, brood, child)
-    return Spawned(put=answer, sent=call_children(store, run, brood.join_id))
+    born = [_born(store, run, brood, child) for child in brood.children]
+    sent = [store.nudge(child) for child in born if child.queue_at is None]
+    return Spawned(put=answer, sent=sent)
 
 
-def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> None:
+def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> RunRow:
     own = None if brood.deadline is None else store.clock() + brood.deadline
     ends = [end for end in (own, parent.deadline) if end is not None]
     store.budgets[child.budget_id] = Balance(limits=brood.limits)
@@ -120,12 +120,15 @@ def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> N
         budgets=[child.budget_id, *parent.budgets],
         ancestors=(parent.id, *parent.ancestors),
         join_id=brood.join_id,
+        priority=parent.priority,
     )
+    admission.line_up(store, row)
     row.checkpoints[0] = CheckpointRow(
         head=stored(encode(child.first)), writes=stored(dict(child.first.channels)), token=0
     )
     row.emit("run.queued", {"agent": row.agent, "parent": parent.id})
     store.runs[row.id] = row
+    return row
 
 
 def join(

@@ -11,6 +11,7 @@ from runs.core.lifecycle import HELD_BACK, Reason, RunState
 from runs.core.migrate import migrated
 from runs.core.travel import rewound
 from runs.errors import Misfit
+from runs.testing import admission
 from runs.testing.rows import CheckpointRow, MigrationRow, RunRow, log_of, stored, values_of
 from runs.testing.store import MemoryStore
 
@@ -101,4 +102,4 @@ def _change(store: MemoryStore, run: RunRow, version: str, what: str) -> None:
     if run.reason is Reason.VERSION:
         run.state, run.reason, run.due_at = RunState.QUEUED, Reason.NONE, None
         run.error_class = run.error_detail = ""
-        store.nudge(run)
+        admission.requeue(store, run)

@@ -15,7 +15,7 @@ from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.travel import rewound
 from runs.errors import IllegalMove, SignalRefused
-from runs.testing import children, ledger, reviewing
+from runs.testing import admission, children, ledger, reviewing
 from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, SignalRow, stored
 from runs.testing.store import MemoryStore
 
@@ -30,8 +30,10 @@ def wake(store: MemoryStore, run: RunRow, event: str, data: JsonObject) -> None:
             return
         run.wakeups += 1
         run.emit(event, data)
-        if run.state is not RunState.RUNNING:
+        if run.state in HELD_BACK:
             run.state, run.reason, run.due_at = RunState.QUEUED, Reason.NONE, None
+            admission.requeue(store, run)
+        elif run.state is RunState.QUEUED and run.queue_at is None:
             store.nudge(run)
 
 
@@ -42,7 +44,7 @@ def stop(
     with store.lock:
         if run.state not in ENDABLE:
             return False
-        run.state, run.reason, run.due_at = state, Reason.NONE, None
+        run.state, run.reason, run.due_at, run.queue_at = state, Reason.NONE, None, None
         run.error_class, run.error_detail = error_class, detail
         ledger.close(store, run)
         run.emit(f"run.{state}", {"detail": detail})
@@ -134,7 +136,7 @@ def resume(store: MemoryStore, run: RunRow, reason: str) -> None:
         for (step, _), row in run.tasks.items():
             row.crashes = 0 if step == run.super_step else row.crashes
         run.emit("run.resumed", {"reason": reason})
-        store.nudge(run)
+        admission.requeue(store, run)
 
 
 def rewind(store: MemoryStore, run: RunRow, super_step: int) -> None:
@@ -155,7 +157,7 @@ def rewind(store: MemoryStore, run: RunRow, super_step: int) -> None:
         run.crashes, run.error_class, run.error_detail = 0, "", ""
         children.leave(store, run, super_step)
         run.emit("run.rewound", {"to": super_step, "from": run.super_step - 1})
-        store.nudge(run)
+        admission.requeue(store, run)
 
 
 def sweep(store: MemoryStore) -> None:
@@ -167,6 +169,7 @@ def sweep(store: MemoryStore) -> None:
                 wake(store, store.runs[approval.run_id], *event)
         for run in store.runs.values():
             _swept(store, run, _is_past(now))
+        admission.admit(store)
 
 
 def _is_past(now: datetime) -> Callable[[datetime | None], bool]:
@@ -179,7 +182,7 @@ def _swept(store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bo
     if past(run.deadline):
         detail = "past its deadline"
         stop(store, run, RunState.EXPIRED, error_class=ErrorClass.TIMEOUT, detail=detail)
-    if run.state is RunState.QUEUED or children.calls(store, run):
+    if (run.state is RunState.QUEUED and run.queue_at is None) or children.calls(store, run):
         store.nudge(run)
     if run.state is RunState.RUNNING:
         if not run.open_tasks and (run.lease_until is None or past(run.lease_until)):

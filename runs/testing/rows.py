@@ -11,6 +11,7 @@ from decimal import Decimal
 from policy.core.approvals import ApprovalTerms
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
+from runs.core.admission import Priority
 from runs.core.checkpoint import decode_head
 from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import Reason, RunState
@@ -185,6 +186,8 @@ class RunRow:
     started_by: str = ""
     principal_id: str = ""
     state: RunState = RunState.QUEUED
+    priority: Priority = Priority.NORMAL
+    queue_at: datetime | None = None
     reason: Reason = Reason.NONE
     super_step: int = 0
     open_tasks: int = 0

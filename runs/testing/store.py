@@ -36,7 +36,7 @@ from runs.ports import (
     Wait,
 )
 from runs.shell import Clock
-from runs.testing import children, ledger, rows, told
+from runs.testing import admission, children, ledger, rows, told
 from runs.testing.rows import ApprovalRow, CheckpointRow, JoinRow, RunRow, TaskRow, stored
 
 CRASH_LIMIT: Final = 5
@@ -47,6 +47,7 @@ class MemoryStore:
 
     def __init__(self, clock: Clock, *, policy_version: str | None = "memory") -> None:
         self.clock, self.policy_version = clock, policy_version
+        self.hall = admission.Hall()
         self.lock = threading.RLock()
         self.runs: dict[str, RunRow] = {}
         self.approvals: dict[str, ApprovalRow] = {}
@@ -68,7 +69,7 @@ class MemoryStore:
             )
             self.runs[run.id] = run
             run.emit("run.queued", {"agent": run.agent})
-            self.nudge(run)
+            admission.requeue(self, run)
 
     # --- Leases ------------------------------------------------------------------------------
 
@@ -79,8 +80,8 @@ class MemoryStore:
             if run is None or not self._is_claimable(run):
                 return None
             run.crashes += run.state is RunState.RUNNING and run.lease_until is not None
-            run.state, run.reason, run.due_at = RunState.RUNNING, Reason.NONE, None
-            run.token += 1
+            run.state, run.reason, run.token = RunState.RUNNING, Reason.NONE, run.token + 1
+            run.due_at = run.queue_at = None
             self._hold(run, worker, ttl)
             children.forget_wants(self, run)
             if run.token == 1:
@@ -294,9 +295,8 @@ class MemoryStore:
         return run if run is not None and run.tenant_id == tenant_id else None
 
     def _is_claimable(self, run: RunRow) -> bool:
-        if run.state is RunState.QUEUED or children.calls(self, run):
-            return True
-        return run.state is RunState.RUNNING and not run.open_tasks and self._over(run)
+        is_left = run.state is RunState.RUNNING and not run.open_tasks and self._over(run)
+        return is_left or children.calls(self, run) or admission.is_admitted(self, run)
 
     def called_off(self, run: RunRow) -> bool:
         """Say whether somebody cancelled a run, or one above it is over."""

@@ -9,9 +9,10 @@ from typing import Any, Final
 from policy.core.json import Json
 from policy.core.money import Amounts, Limits
 from runs.core.effects import EffectState
+from runs.core.lifecycle import HELD_BACK, RunState
 from runs.core.results import Finished, TaskResult
 from runs.errors import LeaseLost
-from runs.ports import Claimed, Lease, Put, PutEffect, Save, Saved, Settled
+from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
 from runs.testing import ledger
 from runs.testing.rows import RunRow
 from runs.testing.simulation.family_bugs import STORES
@@ -181,6 +182,18 @@ class _EndedMoves(MemoryStore):
         return run.state == "succeeded" or super()._is_claimable(run)
 
 
+class _LineJumped(MemoryStore):
+    def _is_claimable(self, run: RunRow) -> bool:
+        return run.queue_at is not None or super()._is_claimable(run)
+
+
+class _PlaceLost(MemoryStore):
+    def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> list[Nudge]:
+        if state in HELD_BACK and self.hall.places is not None:
+            self.hall.places -= 1
+        return super()._move(run, state, save, ttl)
+
+
 NONE: Final = Bug(what="no bug")
 
 BUGS: Final[Mapping[str, Bug]] = {
@@ -201,5 +214,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "wake_lost": Bug(what="news between look and set-aside is missed", store=_WakeLost),
     "finishing_order": Bug(what="results are merged as they finish", store=_FinishingOrder),
     "log_forgotten": Bug(what="a log loses its beginning", store=_LogForgotten),
+    "line_jumped": Bug(what="a run is begun while it stands in line", store=_LineJumped),
+    "place_lost": Bug(what="a run that waits keeps its place", store=_PlaceLost),
     "ended_moves": Bug(what="an ended run is claimed again", store=_EndedMoves),
 } | {name: Bug(what=what, store=store) for name, (what, store) in STORES.items()}

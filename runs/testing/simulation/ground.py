@@ -28,6 +28,7 @@ class Seen:
 
     state: RunState
     token: int
+    in_line: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +107,7 @@ class Ground:
                 self.wrong(f"G9 {run.id}: {seen.state} -> {run.state}")
             seen.state = run.state
             kin.moved(self, run)
+        self._look_at_line(run, seen)
         if run.token < seen.token:
             self.wrong(f"G4 {run.id}: token fell from {seen.token} to {run.token}")
         seen.token = run.token
@@ -114,6 +116,15 @@ class Ground:
         )
         if run.open_tasks and run.open_tasks != open_rows:
             self.wrong(f"G4 {run.id}: {run.open_tasks} tasks open, {open_rows} unsettled")
+
+    def _look_at_line(self, run: RunRow, seen: Seen) -> None:
+        """Nobody works on a run that stands in line, and only what is queued stands there."""
+        in_line = run.queue_at is not None
+        if in_line and run.state is not RunState.QUEUED:
+            self.wrong(f"G11 {run.id}: in line while {run.state}")
+        if seen.in_line and run.state is RunState.RUNNING and not self.store.called_off(run):
+            self.wrong(f"G11 {run.id}: begun before it was admitted")
+        seen.in_line = in_line
 
     def token(self, lease: Lease) -> int:
         """Give the newest token for what a lease is for."""

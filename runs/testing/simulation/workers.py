@@ -30,6 +30,7 @@ from runs.ports import (
     Nudge,
 )
 from runs.shell import Shell
+from runs.testing import admission
 from runs.testing.gate import OpenGate
 from runs.testing.rows import RunRow
 from runs.testing.simulation import kin, outside
@@ -68,6 +69,7 @@ class Worker:
             mint=ground.mint,
             worker=self.name,
             ttl=LEASE,
+            feed=self._feed,
         )
         self.engine = Engine(
             shell=shell,
@@ -84,6 +86,13 @@ class Worker:
     def is_ready(self, now: datetime) -> bool:
         """Say whether it can go on."""
         return self._work is not None and (self.until is None or self.until <= now)
+
+    def _feed(self) -> None:
+        """Admit who stands in line, now and then too late: the sweeper does it then."""
+        self.turn()
+        if not self.ground.strikes("feed_lost", 0.2):
+            admission.admit(self.ground.store)
+            self.ground.look()
 
     def begin(self, nudge: Nudge) -> None:
         """Follow a message."""

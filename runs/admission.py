@@ -1,0 +1,206 @@
+"""Admission: lets runs that wait in line begin, as places become free.
+
+    accepted ──▶ room, and nobody waits ──▶ a message at once
+        └──────▶ stands in its tenant's line ──▶ admitted in turn ──▶ a message then
+
+Who admits: whoever made room (a worker whose run ended or was set aside), whoever lined a run up
+and saw room, and the sweeper at each of its rounds. One of them at a time; whose turn it is
+says `runs.core.admission`. Dying anywhere in it loses nothing: a run is admitted and its message
+left in one commit, and a message that was left is sent by the relay.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from psycopg_pool import ConnectionPool
+
+from runs import faults, outbox
+from runs.core.admission import Line, Priority, Turn, come_back, turns
+from runs.errors import QueueFull, SystemFull
+from runs.ports import Nudge
+
+log = structlog.get_logger()
+
+ONE_AT_A_TIME: Final = 0x61646D6974
+"""The advisory lock of whoever admits."""
+
+SHARE_TO_WAIT_FOR: Final = 20
+"""Come back when a twentieth of the bound is free, not when one place is: others come, too."""
+
+ANNOUNCE_SECONDS: Final = 2.0
+BUSY_PAUSE: Final = 0.025
+IDLE_PAUSE: Final = 0.2
+"""Seconds between two rounds of one process, while runs stand in line and while none do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """How a new run begins: admitted at once, or in line; `look` says that there may be room."""
+
+    queue_at: datetime | None
+    look: bool = False
+
+
+def enter(tenant_id: UUID, priority: Priority) -> Entry:
+    """Say how a run that is being accepted begins, in the caller's transaction.
+
+    Raises:
+        QueueFull: as many runs of the tenant wait as may.
+        SystemFull: as many runs wait in all as may.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT runs_enter(%s, 1)::text, runs_line_up(false, false, %s)", [tenant_id, priority]
+        )
+        told, queue_at = cursor.fetchone()
+        may = orjson.loads(told)
+        if may["now"]:
+            return Entry(queue_at=None)
+        _check_bounds(cursor, tenant_id)
+    return Entry(queue_at=queue_at, look=may["look"])
+
+
+def _check_bounds(cursor: Any, tenant_id: UUID) -> None:
+    most_in_all = settings.MAX_QUEUED
+    cursor.execute(
+        "SELECT runs_in_line(%s, %s, %s)::text",
+        [tenant_id, settings.TENANT_MAX_QUEUED, most_in_all],
+    )
+    found = orjson.loads(cursor.fetchone()[0])
+    if found["own"] >= found["most"]:
+        surplus = found["own"] - found["most"] + 1 + found["most"] // SHARE_TO_WAIT_FOR
+        seconds = come_back(surplus=surplus, per_second=found["own_rate"] or 0.0)
+        raise QueueFull(found["most"], seconds)
+    if found["all"] >= most_in_all:
+        surplus = 1 + most_in_all // SHARE_TO_WAIT_FOR
+        raise SystemFull(come_back(surplus=surplus, per_second=found["rate"] or 0.0))
+
+
+def admit_after_commit() -> None:
+    """Admit who may begin, once the caller's transaction is committed."""
+    transaction.on_commit(_admit_here, robust=True)
+
+
+def _admit_here() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '500ms'")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
+        admitted = _round(cursor)
+    if not admitted:
+        return
+    faults.point("admit.committed")
+    if left := outbox.send(admitted):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT runs_sent(%s)", [[nudge.outbox_id for nudge in left]])
+
+
+def admit(pool: ConnectionPool[Any]) -> list[Nudge] | None:
+    """Admit who may begin; their messages are left, to be sent. None where nobody stands in line.
+
+    Nobody is admitted while somebody else admits.
+    """
+    with pool.connection() as conn, conn.transaction(), conn.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
+        found = cursor.fetchone()
+        admitted = _round(cursor) if found and found[0] else []
+    if admitted:
+        faults.point("admit.committed")
+    return admitted
+
+
+def _round(cursor: Any) -> list[Nudge] | None:
+    cursor.execute("SELECT runs_lines()::text")
+    told = cursor.fetchone()[0]
+    if told is None:
+        return None
+    found = orjson.loads(told)
+    heads = {line["tenant"]: line.pop("heads") for line in found["lines"]}
+    lines = [Line(waiting=len(heads[line["tenant"]]), **line) for line in found["lines"]]
+    chosen = turns(lines, free=found["free"], now=found["now"])
+    if not chosen:
+        return []
+    wanted = orjson.dumps(_named(chosen, heads)).decode()
+    cursor.execute("SELECT runs_admit(%s::jsonb)::text", [wanted])
+    return [
+        Nudge(tenant_id=tenant, run_id=run, outbox_id=number)
+        for tenant, run, number in orjson.loads(cursor.fetchone()[0])
+    ]
+
+
+def _named(chosen: Sequence[Turn], heads: dict[str, list[str]]) -> list[list[Any]]:
+    """Give each turn to the first run of its line that has none yet."""
+    left = {tenant: iter(ids) for tenant, ids in heads.items()}
+    return [[turn.tenant, next(left[turn.tenant]), turn.begun, turn.done] for turn in chosen]
+
+
+class Feeder:
+    """Admits runs from a worker process, whenever places may have become free there.
+
+    Tells the others every few seconds how many runs this process carries at once.
+    """
+
+    def __init__(
+        self,
+        pool: ConnectionPool[Any],
+        send: Callable[[Iterable[Nudge]], None],
+        *,
+        worker: str,
+        slots: int,
+    ) -> None:
+        self._pool, self._send = pool, send
+        self._worker, self._slots = worker, slots
+        self._wanted, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
+        self._thread.start()
+
+    def __call__(self) -> None:
+        """Admit soon: there may be room."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """Stop, and say that this worker goes."""
+        self._stop.set()
+        self._wanted.set()
+        self._thread.join()
+        self._try(partial(self._announce, 0))
+
+    def _run(self) -> None:
+        announced = -ANNOUNCE_SECONDS
+        while not self._stop.is_set():
+            if time.monotonic() - announced >= ANNOUNCE_SECONDS:
+                self._try(partial(self._announce, self._slots))
+                announced = time.monotonic()
+            if self._wanted.wait(ANNOUNCE_SECONDS):
+                self._wanted.clear()
+                self._stop.wait(BUSY_PAUSE if self._try(self._feed) else IDLE_PAUSE)
+
+    def _feed(self) -> bool:
+        admitted = admit(self._pool)
+        if admitted:
+            self._send(admitted)
+        return admitted is not None
+
+    def _announce(self, slots: int) -> bool:
+        with self._pool.connection() as conn:
+            conn.execute("SELECT runs_worker_is_here(%s, %s)", [self._worker, slots])
+        return True
+
+    def _try(self, work: Callable[[], bool]) -> bool:
+        try:
+            return work()
+        except psycopg.Error as error:  # PoolTimeout is one, too
+            log.warning("feeder.store_away", error_type=type(error).__name__)
+            return False

@@ -17,7 +17,18 @@ from django.core.management import execute_from_command_line
 from agentops.dev.record import adopt_environment
 
 BEFORE_SETTINGS: Final = frozenset(
-    {"dev", "status", "doctor", "scratch", "play", "bench", "crashsweep", "storm", "redteam"}
+    {
+        "dev",
+        "status",
+        "doctor",
+        "scratch",
+        "play",
+        "bench",
+        "crashsweep",
+        "load",
+        "storm",
+        "redteam",
+    }
 )
 ELSEWHERE: Final = {"simulate": "runs.management.commands.simulate"}
 """Commands that need neither settings nor servers, and belong to another app."""

@@ -1,4 +1,4 @@
-"""Admission: lets runs that wait in line begin, as places become free.
+"""Admission: lets runs that wait in line begin, as seats become free.
 
     accepted ──▶ room, and nobody waits ──▶ a message at once
         └──────▶ stands in its tenant's line ──▶ admitted in turn ──▶ a message then
@@ -38,7 +38,7 @@ ONE_AT_A_TIME: Final = 0x61646D6974
 """The advisory lock of whoever admits."""
 
 SHARE_TO_WAIT_FOR: Final = 20
-"""Come back when a twentieth of the bound is free, not when one place is: others come, too."""
+"""Come back when a twentieth of the bound is free, not when one seat is: others come, too."""
 
 ANNOUNCE_SECONDS: Final = 2.0
 BUSY_PAUSE: Final = 0.025
@@ -147,7 +147,7 @@ def _named(chosen: Sequence[Turn], heads: dict[str, list[str]]) -> list[list[Any
 
 
 class Feeder:
-    """Admits runs from a worker process, whenever places may have become free there.
+    """Admits runs from a worker process, whenever seats may have become free there.
 
     Tells the others every few seconds how many runs this process carries at once.
     """

@@ -59,8 +59,7 @@ class Advanced(StrEnum):
     ENDED = "ended"
 
 
-MAKES_ROOM = frozenset({Advanced.ENDED, Advanced.SET_ASIDE, Advanced.KEPT})
-"""After which a place may be free that was taken before."""
+MAKES_ROOM = frozenset({Advanced.ENDED, Advanced.SET_ASIDE, Advanced.KEPT})  # of a seat, perhaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +89,7 @@ class Engine:
             self.send([nudge])
             return Advanced.PASSED_ON
         try:
-            advanced = self._follow(nudge)
-            if advanced in MAKES_ROOM:
+            if (advanced := self._follow(nudge)) in MAKES_ROOM:
                 self.shell.feed()
             return advanced  # noqa: TRY300 - what was held is given back by then
         except LeaseLost as lost:

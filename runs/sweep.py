@@ -168,7 +168,7 @@ class Sweeper:
             "deadlines_passed": self._expire(),
             "relayed": self._relay(),
         }
-        room = self._places() - self.backlog()
+        room = self._seats() - self.backlog()
         for name, statement in LEFT.items():
             found[name] = self._nudge(statement, room) if room > 0 else 0
             room -= found[name]
@@ -199,10 +199,10 @@ class Sweeper:
                 )
         return len(rows)
 
-    def _places(self) -> int:
+    def _seats(self) -> int:
         """Count the messages that the broker may hold: as many as runs may be worked on."""
-        ((places,),) = self._rows("SELECT runs_places()")
-        return int(places)
+        ((seats,),) = self._rows("SELECT runs_seats()")
+        return int(seats)
 
     def _admit(self) -> int:
         return len(self.send(admit(self.pool) or []))

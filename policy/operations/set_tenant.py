@@ -1,7 +1,8 @@
-"""Set what holds for a whole tenant: how long history is kept, and its own budget."""
+"""Set what holds for a whole tenant: how long history is kept, its budget, its share."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,9 +14,11 @@ from policy.audit import record
 from policy.core.actor import Actor
 from policy.errors import InvalidSetting, NoTenantScope
 from policy.models import Budget, BudgetScope, Tenant
-from policy.models.tenants import LONGEST_RETENTION
+from policy.models.tenants import HEAVIEST, LONGEST_RETENTION
 
 MOST = Decimal(10) ** 10
+UNBOUNDED = 0
+MOST_RUNS = 10**9
 
 
 def set_retention(days: int | None, *, by: Actor) -> None:
@@ -32,6 +35,40 @@ def set_retention(days: int | None, *, by: Actor) -> None:
     before, tenant.retention_days = tenant.retention_days, days
     tenant.save(update_fields=["retention_days"])
     record(by, "tenant.set", f"tenant/{tenant.id}", {"retention_days": days, "before": before})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """What a tenant may have of the workers; None leaves a part as it is, `UNBOUNDED` frees it."""
+
+    weight: int | None = None
+    max_active: int | None = None
+    max_queued: int | None = None
+
+
+def set_shares(wanted: Shares, *, by: Actor) -> None:
+    """Say what share of the workers the scope's tenant has, and how many runs it may have.
+
+    Counts from the next run that is admitted or accepted; nothing that runs is stopped.
+
+    Raises:
+        InvalidSetting: nothing is asked for, or a number makes no sense.
+    """
+    asked = {name: value for name, value in asdict(wanted).items() if value is not None}
+    if not asked:
+        raise InvalidSetting("give a weight, or a bound on active or queued runs")
+    if not 1 <= asked.get("weight", 1) <= HEAVIEST:
+        raise InvalidSetting(f"a weight is a whole number from 1 to {HEAVIEST}")
+    for name in ("max_active", "max_queued"):
+        if not 0 <= asked.get(name, 0) <= MOST_RUNS:
+            raise InvalidSetting(f"{name} is a number up to {MOST_RUNS:,}, or no bound")
+    tenant = _locked()
+    before = {name: getattr(tenant, name) for name in asked}
+    for name, value in asked.items():
+        setattr(tenant, name, None if value == UNBOUNDED else value)
+    tenant.save(update_fields=list(asked))
+    now = {name: getattr(tenant, name) for name in asked}
+    record(by, "tenant.set", f"tenant/{tenant.id}", {**now, "before": before})
 
 
 def set_budget(limit: Decimal, *, by: Actor) -> UUID:

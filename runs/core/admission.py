@@ -1,15 +1,15 @@
-"""Which tenant's run may start next: places that are shared fairly. Pure.
+"""Which tenant's run may start next: seats that are shared fairly. Pure.
 
 Runs that wait stand in a line for each tenant; a run that is worked on, or is about to be,
-takes a place. Two rules share the places out:
+takes a seat. Two rules share the seats out:
 
 - *Whose turn it is*: start-time fair queueing (Goyal, Vin and Cheng, 1996). Each line carries the
   virtual moment at which its last run was done; the line whose next run would begin first goes
   first, and each run of a line of weight w takes 1/w of virtual time. While two lines both wait,
   their shares approach their weights; a line that comes late claims nothing for the past.
-- *How many places a line may fill*: dynamic thresholds (Choudhury and Hahne, 1998). A line may
+- *How many seats a line may fill*: dynamic thresholds (Choudhury and Hahne, 1998). A line may
   hold `EAGER` times what is free, less where its weight is less. So one that is alone fills most
-  places and never all: whoever comes next finds one free at once.
+  seats and never all: whoever comes next finds one free at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Final
 
 EAGER: Final = 3
-"""A line that is alone fills EAGER / (EAGER + 1) of the places."""
+"""A line that is alone fills EAGER / (EAGER + 1) of the seats."""
 
 
 class Priority(StrEnum):
@@ -42,9 +42,9 @@ HEAD_START: Final[dict[Priority, timedelta]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A tenant whose runs wait: how many, how many hold places, and what it was given so far.
+    """A tenant whose runs wait: how many, how many hold seats, and what it was given so far.
 
-    `most` bounds the places it may hold; `done` is the virtual moment its last run was done.
+    `most` bounds the seats it may hold; `done` is the virtual moment its last run was done.
     """
 
     tenant: str
@@ -65,7 +65,7 @@ class Turn:
 
 
 def has_room(line: Line, free: int, heaviest: int) -> bool:
-    """Say whether a line may hold one place more."""
+    """Say whether a line may hold one seat more."""
     if free <= 0 or (line.most is not None and line.active >= line.most):
         return False
     return line.active * heaviest < EAGER * line.weight * free

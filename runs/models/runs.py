@@ -25,7 +25,7 @@ class Run(TenantRow):
     """One durable execution of an agent version.
 
     While it is queued, `queue_at` says where in its tenant's line it stands; NULL: it was
-    admitted, and holds a place (`runs/sql/9_admission.sql`).
+    admitted, and holds a seat (`runs/sql/9_admission.sql`).
     """
 
     id = models.UUIDField(primary_key=True)

@@ -1,15 +1,15 @@
 -- Admission: which of the runs that are queued may be worked on next (docs/adr/0026).
 --
 -- A run that is queued either stands in its tenant's line (`queue_at` is set, no message of it is
--- anywhere) or was admitted (`queue_at` is NULL): it holds a place, and a message of it was left.
--- It holds the place while it is queued or running, and gives it back by being set aside or
--- ending. So who holds a place is what the rows say, and no counter can be wrong.
+-- anywhere) or was admitted (`queue_at` is NULL): it holds a seat, and a message of it was left.
+-- It holds the seat while it is queued or running, and gives it back by being set aside or
+-- ending. So who holds a seat is what the rows say, and no counter can be wrong.
 --
 -- These functions cross tenants: they count, and tell nobody of anybody's rows.
 
--- How many runs may hold places: four for each run that the workers seen lately carry at once.
+-- How many runs may hold seats: four for each run that the workers seen lately carry at once.
 -- Without workers there are as many as the usual two of them would have.
-CREATE OR REPLACE FUNCTION runs_places() RETURNS int
+CREATE OR REPLACE FUNCTION runs_seats() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
   SELECT 4 * coalesce(sum(slots), 16)::int FROM public.runs_workerslots
     WHERE seen_at > clock_timestamp() - interval '10 seconds'
@@ -25,11 +25,11 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
     ON CONFLICT (worker) DO UPDATE SET slots = excluded.slots, seen_at = excluded.seen_at
 $$;
 
--- How many places are free: tasks of a super-step that no worker has taken yet take one, too.
-CREATE OR REPLACE FUNCTION runs_free_places() RETURNS int
+-- How many seats are free: tasks of a super-step that no worker has taken yet take one, too.
+CREATE OR REPLACE FUNCTION runs_free_seats() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
 SET enable_seqscan = off AS $$
-  SELECT public.runs_places()
+  SELECT public.runs_seats()
     - (SELECT count(*) FROM public.runs_run
         WHERE state IN ('queued', 'running') AND queue_at IS NULL)::int
     - (SELECT count(*) FROM public.runs_task WHERE state = 'pending' AND state <> 'settled')::int
@@ -45,14 +45,14 @@ RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
     WHEN p_priority = 'low' THEN interval '-10 minutes' ELSE interval '0' END
 $$;
 
--- Whether runs may go past the lines, because nobody stands in any and there are places.
+-- Whether runs may go past the lines, because nobody stands in any and there are seats.
 -- Gives {"now": so many of them, "look": whether whoever asks should admit after its commit}.
 -- Of one tenant one transaction at a time may; the others look afterwards.
 CREATE OR REPLACE FUNCTION runs_enter(p_tenant uuid, p_runs int) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET enable_seqscan = off AS $$
 DECLARE
   v_is_first boolean := pg_try_advisory_xact_lock(hashtextextended('runs_enter ' || p_tenant, 0));
-  v_free int := public.runs_free_places();
+  v_free int := public.runs_free_seats();
   v_active int;
   v_most int;
   v_room int;
@@ -97,8 +97,8 @@ SET enable_seqscan = off AS $$
   FROM public.policy_tenant AS t WHERE t.id = p_tenant
 $$;
 
--- What there is to decide on: the free places, the virtual moment, and every line that is not
--- empty with its first runs, as many as there are places. NULL where nobody stands in any.
+-- What there is to decide on: the free seats, the virtual moment, and every line that is not
+-- empty with its first runs, as many as there are seats. NULL where nobody stands in any.
 -- Reads the head of each line only.
 CREATE OR REPLACE FUNCTION runs_lines() RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
@@ -110,7 +110,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM public.runs_run WHERE queue_at IS NOT NULL) THEN
     RETURN NULL;
   END IF;
-  v_free := public.runs_free_places();
+  v_free := public.runs_free_seats();
   IF v_free <= 0 THEN
     RETURN '{"free": 0, "now": 0, "lines": []}';
   END IF;

@@ -73,7 +73,7 @@ BEGIN
 END $$;
 
 -- Start children: their rows, first checkpoints, budgets, events and messages, and the effect
--- that says so, in one statement. Those that find no place stand in line. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
+-- that says so, in one statement. Those that find no seat stand in line. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
 CREATE OR REPLACE FUNCTION runs_spawn(
   p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
   p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb,

@@ -1,4 +1,4 @@
-"""Admission in memory: what `runs/sql/9_admission.sql` does, where there are so many places."""
+"""Admission in memory: what `runs/sql/9_admission.sql` does, where there are so many seats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHILD = timedelta(days=100 * 365)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What a tenant may have of the places."""
+    """What a tenant may have of the seats."""
 
     weight: int = 1
     most: int | None = None
@@ -28,15 +28,15 @@ class Share:
 
 @dataclass(slots=True, kw_only=True)
 class Hall:
-    """How many places there are (None: enough for all), and who had which of them."""
+    """How many seats there are (None: enough for all), and who had which of them."""
 
-    places: int | None = None
+    seats: int | None = None
     shares: dict[str, Share] = field(default_factory=dict)
     turns: dict[str, Turn] = field(default_factory=dict)
 
 
 def is_active(run: RunRow) -> bool:
-    """Say whether a run holds a place."""
+    """Say whether a run holds a seat."""
     return run.state in {RunState.QUEUED, RunState.RUNNING} and run.queue_at is None
 
 
@@ -47,13 +47,13 @@ def is_admitted(store: MemoryStore, run: RunRow) -> bool:
     return run.queue_at is None or (bool(run.join_id) and store.called_off(run))
 
 
-def free_places(store: MemoryStore) -> int:
-    """Count the places that neither a run nor a task that nobody has taken holds."""
+def free_seats(store: MemoryStore) -> int:
+    """Count the seats that neither a run nor a task that nobody has taken holds."""
     pending = sum(
         row.state == "pending" for run in store.runs.values() for row in run.tasks.values()
     )
     held = sum(is_active(run) for run in store.runs.values())
-    return (store.hall.places or 0) - held - pending
+    return (store.hall.seats or 0) - held - pending
 
 
 def _line(store: MemoryStore, tenant: str, waiting: int) -> Line:
@@ -71,16 +71,16 @@ def _line(store: MemoryStore, tenant: str, waiting: int) -> Line:
 
 def enter(store: MemoryStore, tenant: str) -> bool:
     """Say whether one run may begin at once: there is room, and nobody stands in line."""
-    if store.hall.places is None:
+    if store.hall.seats is None:
         return True
     if any(run.queue_at is not None for run in store.runs.values()):
         return False
     line = _line(store, tenant, 1)
-    return has_room(line, free_places(store), line.weight)
+    return has_room(line, free_seats(store), line.weight)
 
 
 def line_up(store: MemoryStore, run: RunRow) -> None:
-    """Let a run that is queued hold a place, or stand in line."""
+    """Let a run that is queued hold a seat, or stand in line."""
     run.queue_at = None
     state, run.state = run.state, RunState.WAITING  # it holds nothing while it asks
     may = enter(store, run.tenant_id)
@@ -111,7 +111,7 @@ def admit(store: MemoryStore) -> list[Nudge]:
             line.sort(key=lambda run: (run.queue_at, run.id))
         begun = max((turn.begun for turn in store.hall.turns.values()), default=0.0)
         standing = [_line(store, tenant, len(line)) for tenant, line in lines.items()]
-        given = turns(standing, free=free_places(store), now=begun)
+        given = turns(standing, free=free_seats(store), now=begun)
         return [_admitted(store, turn, lines[turn.tenant].pop(0)) for turn in given]
 
 

@@ -187,10 +187,10 @@ class _LineJumped(MemoryStore):
         return run.queue_at is not None or super()._is_claimable(run)
 
 
-class _PlaceLost(MemoryStore):
+class _SeatLost(MemoryStore):
     def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> list[Nudge]:
-        if state in HELD_BACK and self.hall.places is not None:
-            self.hall.places -= 1
+        if state in HELD_BACK and self.hall.seats is not None:
+            self.hall.seats -= 1
         return super()._move(run, state, save, ttl)
 
 
@@ -215,6 +215,6 @@ BUGS: Final[Mapping[str, Bug]] = {
     "finishing_order": Bug(what="results are merged as they finish", store=_FinishingOrder),
     "log_forgotten": Bug(what="a log loses its beginning", store=_LogForgotten),
     "line_jumped": Bug(what="a run is begun while it stands in line", store=_LineJumped),
-    "place_lost": Bug(what="a run that waits keeps its place", store=_PlaceLost),
+    "seat_lost": Bug(what="a run that waits keeps its seat", store=_SeatLost),
     "ended_moves": Bug(what="an ended run is claimed again", store=_EndedMoves),
 } | {name: Bug(what=what, store=store) for name, (what, store) in STORES.items()}

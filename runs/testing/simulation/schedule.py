@@ -95,7 +95,7 @@ class Schedule:
         chance, store = self.ground.chance, self.ground.store
         names = given or chance.choices(OFTEN, k=chance.choice((1, 2, 2, 3)))
         if chance.random() < 0.5:  # noqa: PLR2004 - a share
-            store.hall.places = chance.choice((1, 2, 3))
+            store.hall.seats = chance.choice((1, 2, 3))
         shared = SMALL if chance.random() < 0.4 else Limits()  # noqa: PLR2004 - a share
         for number, name in enumerate(names):
             run = RunRow(tenant_id="t", id=f"run-{number}", agent=name, agent_version_id=name)

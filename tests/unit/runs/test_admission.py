@@ -1,4 +1,4 @@
-"""Places are shared by weight, and nobody waits for ever."""
+"""Seats are shared by weight, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runs.core.admission import LATE, SOON, UNKNOWN, Line, come_back, has_room, turns
 
-PLACES = 64
+SEATS = 64
 
 few = settings(max_examples=25)
 weights = st.integers(1, 20)
@@ -20,20 +20,20 @@ def line(tenant: str, waiting: int = 1, **more: int) -> Line:
     return Line(tenant=tenant, waiting=waiting, **more)
 
 
-def started(lines: list[Line], *, free: int = PLACES, now: float = 0.0) -> Counter[str]:
+def started(lines: list[Line], *, free: int = SEATS, now: float = 0.0) -> Counter[str]:
     return Counter(turn.tenant for turn in turns(lines, free=free, now=now))
 
 
 class Hall:
-    """Lines that never end, and places that become free one by one, the longest held first."""
+    """Lines that never end, and seats that become free one by one, the longest held first."""
 
-    def __init__(self, weights: dict[str, int], places: int = PLACES) -> None:
+    def __init__(self, weights: dict[str, int], seats: int = SEATS) -> None:
         self.lines = {t: Line(tenant=t, waiting=10**6, weight=w) for t, w in weights.items()}
-        self.places, self.held, self.now = places, list[str](), 0.0
+        self.seats, self.held, self.now = seats, list[str](), 0.0
         self.starts = Counter[str]()
 
     def round(self) -> None:
-        given = turns(list(self.lines.values()), free=self.places - len(self.held), now=self.now)
+        given = turns(list(self.lines.values()), free=self.seats - len(self.held), now=self.now)
         for turn in given:
             assert turn.begun >= self.now
             self.now = turn.begun
@@ -48,7 +48,7 @@ class Hall:
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), weights, min_size=1), st.integers(1, 100))
-def test_no_more_places_are_given_than_are_free(found: dict[str, int], free: int) -> None:
+def test_no_more_seats_are_given_than_are_free(found: dict[str, int], free: int) -> None:
     lines = [line(tenant, 200, weight=weight) for tenant, weight in found.items()]
 
     assert sum(started(lines, free=free).values()) <= free
@@ -63,13 +63,13 @@ def test_shares_of_lines_that_wait_approach_their_weights(one: int, two: int) ->
         hall.round()
         hall.end()
 
-    assert abs(hall.starts["one"] / one - hall.starts["two"] / two) <= PLACES * (1 / one + 1 / two)
+    assert abs(hall.starts["one"] / one - hall.starts["two"] / two) <= SEATS * (1 / one + 1 / two)
 
 
 @few
 @given(st.dictionaries(st.sampled_from("abcdefgh"), weights, min_size=2, max_size=8))
 def test_nobody_who_waits_is_left_out(found: dict[str, int]) -> None:
-    hall = Hall(found, places=4)
+    hall = Hall(found, seats=4)
 
     for _ in range(8 * sum(found.values())):
         hall.round()
@@ -80,7 +80,7 @@ def test_nobody_who_waits_is_left_out(found: dict[str, int]) -> None:
 
 @few
 @given(st.integers(1, 200), weights, weights)
-def test_who_comes_late_finds_a_place_at_once(rounds: int, old: int, new: int) -> None:
+def test_who_comes_late_finds_a_seat_at_once(rounds: int, old: int, new: int) -> None:
     hall = Hall({"old": old})
     for _ in range(rounds):
         hall.round()
@@ -93,7 +93,7 @@ def test_who_comes_late_finds_a_place_at_once(rounds: int, old: int, new: int) -
     assert hall.starts["new"] >= 1
 
 
-def test_who_is_alone_leaves_a_quarter_of_the_places_free() -> None:
+def test_who_is_alone_leaves_a_quarter_of_the_seats_free() -> None:
     assert started([line("one", 1000)]) == {"one": 48}
 
 

@@ -24,8 +24,8 @@ REVOKE ALL ON runs_workerslots, runs_line FROM "{settings.APP_ROLE}";
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('policy', '0012_tenant_shares'),
-        ('runs', '0010_compensations'),
+        ('policy', '0014_tenant_shares'),
+        ('runs', '0011_asked_agents'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('policy', '0011_calibrations'),
+        ('policy', '0013_asked_agents'),
     ]
 
     operations = [

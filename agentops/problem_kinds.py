@@ -171,6 +171,12 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
         "The raise cannot be made",
         "Raise a limited unit (cost, tokens, model_calls, tool_calls) by a positive amount.",
     ),
+    policy.InvalidBudget: Kind(
+        422, "invalid_budget", "The budget makes no sense", "`errors` names what is wrong."
+    ),
+    policy.BudgetChanged: Kind(
+        412, "changed", "It changed since you read it", "Read it again and decide on that."
+    ),
     policy.InvalidSetting: Kind(
         422, "invalid_setting", "The setting makes no sense", "See `detail` for what is possible."
     ),

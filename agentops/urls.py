@@ -11,8 +11,9 @@ from agentops import frame, health, problems, signin
 from policy.api import policies, reviewers
 from policy.console import keys
 from policy.console import notices as notice_pages
+from runs.api import agents, compensate, gates, history, judging, notices, runs, travel
 from runs.api import approvals as approval_views
-from runs.api import compensate, gates, governed, history, judging, notices, runs, travel
+from runs.api import budgets as budget_views
 from runs.console import approvals, budgets, inbox
 from runs.console import compensate as undo
 from runs.console import gates as gate_pages
@@ -23,7 +24,7 @@ from runs.console import travel as travel_pages
 API: list[URLPattern | URLResolver] = [
     path("health", health.Live.as_view()),
     path("health/ready", health.Ready.as_view()),
-    path("agents", governed.AgentList.as_view()),
+    path("agents", agents.AgentList.as_view()),
     path("runs", runs.RunList.as_view()),
     path("runs/<uuid:run_id>", runs.RunDetail.as_view()),
     path("runs/<uuid:run_id>/cancel", runs.RunCancel.as_view()),
@@ -58,9 +59,17 @@ API: list[URLPattern | URLResolver] = [
     path("approvals/<uuid:approval_id>/comments", approval_views.ApprovalComments.as_view()),
     path("approvals/<uuid:approval_id>/similar", approval_views.ApprovalSimilar.as_view()),
     path("approvals/<uuid:approval_id>/decisions", approval_views.ApprovalDecisions.as_view()),
-    path("budgets", governed.BudgetList.as_view()),
-    path("budgets/<uuid:budget_id>", governed.BudgetDetail.as_view()),
-    path("budgets/<uuid:budget_id>/raise", governed.BudgetRaising.as_view()),
+    path("budgets", budget_views.BudgetList.as_view()),
+    path("budgets/<uuid:budget_id>", budget_views.BudgetDetail.as_view()),
+    path("budgets/<uuid:budget_id>/raise", budget_views.BudgetRaising.as_view()),
+    path(
+        "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>/confirm",
+        budget_views.RaiseConfirming.as_view(),
+    ),
+    path(
+        "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>/decline",
+        budget_views.RaiseDeclining.as_view(),
+    ),
     path("limits", gates.LimitList.as_view()),
     path("limits/<uuid:limit_id>", gates.LimitDetail.as_view()),
     path("principals", reviewers.PrincipalList.as_view()),
@@ -93,6 +102,11 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("budgets/", budgets.index, name="console-budgets"),
     path("budgets/<uuid:budget_id>/", budgets.detail, name="console-budget"),
     path("budgets/<uuid:budget_id>/raise", budgets.increase, name="console-raise"),
+    path(
+        "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>",
+        budgets.confirm,
+        name="console-raise-decide",
+    ),
     path("gates/", gate_pages.index, name="console-gates"),
     path("gates/breaker", gate_pages.hold, name="console-hold"),
     path("gates/limit", gate_pages.set_limit, name="console-limit"),

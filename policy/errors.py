@@ -70,6 +70,18 @@ class InvalidRaise(PolicyError):  # noqa: N818
     """A budget raise that is not a positive amount of a known unit; nothing was changed."""
 
 
+class InvalidBudget(PolicyError):  # noqa: N818
+    """A budget that makes no sense; nothing was changed. `pointer` names the part."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        super().__init__(detail)
+        self.errors = [(pointer, detail)]
+
+
+class BudgetChanged(PolicyError):  # noqa: N818
+    """The budget is not the version named; read it again."""
+
+
 class InvalidSetting(PolicyError):  # noqa: N818
     """A tenant's setting that makes no sense; nothing was changed."""
 

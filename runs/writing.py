@@ -97,6 +97,8 @@ def settled(item: Settled) -> Mapping[str, Any]:
     }
     if item.usage.price_version:
         raw["price_version"] = item.usage.price_version
+    if item.usage.estimated:
+        raw["estimated"] = True
     if item.attempt_failed is not None:
         raw["attempt_failed"] = item.attempt_failed
     if item.found is not None:

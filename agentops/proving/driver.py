@@ -148,19 +148,13 @@ def _raise(tenant_id: UUID, budgets: Iterable[UUID]) -> None:
     from policy import tenancy  # noqa: PLC0415 - needs Django
     from policy.core.actor import SYSTEM  # noqa: PLC0415
     from policy.core.money import Unit  # noqa: PLC0415
-    from runs.operations.raise_budget import raise_budget  # noqa: PLC0415
+    from runs.operations.raise_budget import Raise, raise_budget  # noqa: PLC0415
 
+    more = Raise(unit=Unit.TOOL_CALLS, amount=MORE_CALLS, reason="the proof goes on")
     for budget_id in budgets:
         with tenancy.scope(tenant_id):
             if rows(LACKS, [budget_id])[0][0]:
-                raise_budget(
-                    budget_id,
-                    unit=Unit.TOOL_CALLS,
-                    amount=MORE_CALLS,
-                    reason="the proof goes on",
-                    by=SYSTEM,
-                    now=datetime.now(UTC),
-                )
+                raise_budget(budget_id, more, by=SYSTEM, now=datetime.now(UTC))
 
 
 def rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:

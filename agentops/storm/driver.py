@@ -180,20 +180,10 @@ def _decide(tenant_id: UUID, row: tuple[Any, ...], rejects: float) -> list[str]:
 def _raise(tenant_id: UUID, budget_id: UUID) -> list[str]:
     from policy.core.actor import SYSTEM  # noqa: PLC0415 - needs Django
     from policy.core.money import Unit  # noqa: PLC0415
-    from runs.operations.raise_budget import raise_budget  # noqa: PLC0415
+    from runs.operations.raise_budget import Raise, raise_budget  # noqa: PLC0415
 
-    return _act(
-        tenant_id,
-        "raised",
-        lambda now: raise_budget(
-            budget_id,
-            unit=Unit.TOOL_CALLS,
-            amount=MORE_CALLS,
-            reason="the storm goes on",
-            by=SYSTEM,
-            now=now,
-        ),
-    )
+    more = Raise(unit=Unit.TOOL_CALLS, amount=MORE_CALLS, reason="the storm goes on")
+    return _act(tenant_id, "raised", lambda now: raise_budget(budget_id, more, by=SYSTEM, now=now))
 
 
 def _resume(tenant_id: UUID, run_id: UUID) -> list[str]:

@@ -9,8 +9,15 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from policy.api.views import StrictSerializer, money
-from policy.core.money import Unit
-from policy.models import ApprovalKind, ApprovalState, BudgetScope, DecisionAction
+from policy.core.money import PERCENTS, Bar, Period, Unit
+from policy.models import (
+    ApprovalKind,
+    ApprovalState,
+    BudgetScope,
+    DecisionAction,
+    ProposalState,
+    RaiseKind,
+)
 from policy.queries import UnitBalance
 
 
@@ -31,6 +38,7 @@ class CostSerializer(serializers.Serializer[Any]):
     """What may be spent of money, and was."""
 
     limit = MoneyField(allow_null=True, help_text="null: no limit")
+    soft = MoneyField(allow_null=True, help_text="The limit that only tells people; null: none")
     spent = MoneyField()
     reserved = MoneyField()
     overdraft = MoneyField()
@@ -46,6 +54,9 @@ class CountSerializer(serializers.Serializer[Any]):
     """What may be spent of a plain count, and was."""
 
     limit = serializers.IntegerField(allow_null=True, help_text="null: no limit")
+    soft = serializers.IntegerField(
+        allow_null=True, help_text="The limit that only tells people; null: none"
+    )
     spent = serializers.IntegerField()
     reserved = serializers.IntegerField()
     overdraft = serializers.IntegerField()
@@ -53,12 +64,15 @@ class CountSerializer(serializers.Serializer[Any]):
 
 
 class BudgetSerializer(serializers.Serializer[Any]):
-    """What one scope may spend, has spent, and has set aside."""
+    """What one scope may spend in the period that is, has spent, and has set aside."""
 
     id = serializers.UUIDField()
     scope = serializers.ChoiceField(BudgetScope.values)
     scope_id = serializers.UUIDField()
     version = serializers.IntegerField()
+    period = serializers.ChoiceField([period.value for period in Period])
+    period_starts_at = serializers.DateTimeField(allow_null=True)
+    period_ends_at = serializers.DateTimeField(allow_null=True)
     cost = CostSerializer()
     tokens = CountSerializer()
     model_calls = CountSerializer()
@@ -71,23 +85,80 @@ class RaiseSerializer(serializers.Serializer[Any]):
 
     unit = serializers.CharField()
     amount = MoneyField()
+    kind = serializers.ChoiceField(RaiseKind.values)
+    until = serializers.DateTimeField(allow_null=True)
     raised_by = serializers.CharField()
+    confirmed_by = serializers.CharField(help_text="The second person, where one was needed")
     reason = serializers.CharField()
     created_at = serializers.DateTimeField()
 
 
+class ProposalSerializer(serializers.Serializer[Any]):
+    """A raise that a second person has to confirm."""
+
+    id = serializers.UUIDField()
+    state = serializers.ChoiceField(ProposalState.values)
+    unit = serializers.CharField()
+    amount = MoneyField()
+    kind = serializers.ChoiceField(RaiseKind.values)
+    until = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField()
+    proposed_by = serializers.CharField()
+    decided_by = serializers.CharField()
+    decided_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class AlertSerializer(serializers.Serializer[Any]):
+    """That so much of a limit was used up."""
+
+    at = serializers.DateTimeField()
+    unit = serializers.CharField()
+    bar = serializers.ChoiceField([bar.value for bar in Bar])
+    percent = serializers.ChoiceField(PERCENTS, help_text="100 too: a call did not fit any more")
+    limit = MoneyField()
+    used = MoneyField()
+    run_id = serializers.UUIDField(allow_null=True, help_text="Whose booking it was")
+
+
+class PeriodSerializer(serializers.Serializer[Any]):
+    """A period that is over, and what was spent in it."""
+
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+    cost = CostSerializer()
+    tokens = CountSerializer()
+    model_calls = CountSerializer()
+    tool_calls = CountSerializer()
+
+
 class BudgetDetailSerializer(BudgetSerializer):
-    """A budget, and who raised it."""
+    """A budget, who raised it, what people were told, and its periods that are over."""
 
     raises = RaiseSerializer(many=True)
+    proposals = ProposalSerializer(many=True)
+    alerts = AlertSerializer(many=True)
+    periods = PeriodSerializer(many=True)
 
 
 class RaiseRequest(StrictSerializer):
-    """By how much to raise what, and why."""
+    """By how much to raise what, for how long, and why."""
 
     unit = serializers.ChoiceField([unit.value for unit in Unit])
     amount = serializers.DecimalField(max_digits=20, decimal_places=9, min_value=Decimal("1E-9"))
+    kind = serializers.ChoiceField(
+        RaiseKind.values, required=False, default=RaiseKind.PERMANENT.value
+    )
+    until = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="With kind until"
+    )
     reason = serializers.CharField(max_length=500)
+
+
+class DeclineRequest(StrictSerializer):
+    """Why a proposed raise is not made."""
+
+    reason = serializers.CharField(required=False, default="", allow_blank=True, max_length=500)
 
 
 class ApprovalSerializer(serializers.Serializer[Any]):

@@ -8,12 +8,20 @@ from policy.models.approvals import (
     DecisionAction,
 )
 from policy.models.audit import AuditEvent
-from policy.models.budgets import Budget, BudgetRaise, BudgetScope
+from policy.models.budgets import (
+    Budget,
+    BudgetPeriod,
+    BudgetRaise,
+    BudgetScope,
+    ProposalState,
+    RaiseKind,
+    RaiseProposal,
+)
 from policy.models.calibrations import Calibration
 from policy.models.limits import BreakerSwitch, RateLimit, SwitchPosition
 from policy.models.notices import Channel, Notice, NoticeState, Subscription
 from policy.models.policies import PolicyRule, PolicyState, PolicyVersion
-from policy.models.tenants import ApiKey, IdempotentAnswer, Principal, Role, Tenant
+from policy.models.tenants import ApiKey, IdempotentAnswer, Principal, Role, Team, Tenant
 
 __all__ = [
     "ApiKey",
@@ -24,6 +32,7 @@ __all__ = [
     "AuditEvent",
     "BreakerSwitch",
     "Budget",
+    "BudgetPeriod",
     "BudgetRaise",
     "BudgetScope",
     "Calibration",
@@ -36,9 +45,13 @@ __all__ = [
     "PolicyState",
     "PolicyVersion",
     "Principal",
+    "ProposalState",
+    "RaiseKind",
+    "RaiseProposal",
     "RateLimit",
     "Role",
     "Subscription",
     "SwitchPosition",
+    "Team",
     "Tenant",
 ]

@@ -43,6 +43,13 @@ class Tenant(models.Model):
     max_queued = models.PositiveIntegerField(
         null=True, blank=True, help_text="Runs that may wait to be started; empty: the usual bound."
     )
+    raise_alone_up_to = models.DecimalField(
+        max_digits=20,
+        decimal_places=9,
+        null=True,
+        blank=True,
+        help_text="US dollars that one person may raise a budget by; empty: any amount.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -60,6 +67,11 @@ class Tenant(models.Model):
                 condition=models.Q(retention_days__isnull=True)
                 | models.Q(retention_days__range=(1, LONGEST_RETENTION)),
             ),
+            models.CheckConstraint(
+                name="tenant_raise_alone_is_not_negative",
+                condition=models.Q(raise_alone_up_to__isnull=True)
+                | models.Q(raise_alone_up_to__gte=0),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -74,6 +86,20 @@ class Role(models.TextChoices):
     FINANCE = "finance", "Finance: raises budgets"
     OPERATOR = "operator", "Operator: starts, cancels and resumes runs"
     ADMIN = "admin", "Tenant admin: keys, agents, policies"
+
+
+class Team(TenantRow):
+    """People and services that spend together. Runs that they start count for it."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantRow.Meta):
+        constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="team_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Principal(TenantRow):
@@ -97,6 +123,14 @@ class Principal(TenantRow):
         db_default=[],
         blank=True,
         help_text="Reviewer groups, as rules of a policy name them.",
+    )
+    team = models.ForeignKey(
+        Team,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="principals",
+        help_text="Whose budget the runs count for that it starts from now on.",
     )
     decides_up_to = models.CharField(
         max_length=20,

@@ -71,6 +71,21 @@ def set_shares(wanted: Shares, *, by: Actor) -> None:
     record(by, "tenant.set", f"tenant/{tenant.id}", {**now, "before": before})
 
 
+def set_raise_alone(most: Decimal | None, *, by: Actor) -> None:
+    """Say by how many US dollars one person may raise a budget of the tenant; None: any amount.
+
+    Raises:
+        InvalidSetting: it is no amount.
+    """
+    if most is not None and (not most.is_finite() or not 0 <= most <= MOST):
+        raise InvalidSetting(f"an amount is from 0 to {MOST:,}")
+    tenant = _locked()
+    tenant.raise_alone_up_to = most
+    tenant.save(update_fields=["raise_alone_up_to"])
+    said = None if most is None else str(most)
+    record(by, "tenant.set", f"tenant/{tenant.id}", {"raise_alone_up_to": said})
+
+
 def set_budget(limit: Decimal, *, by: Actor) -> UUID:
     """Bound what the scope's tenant may spend, in US dollars; gives the budget's id.
 

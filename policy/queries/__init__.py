@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +11,7 @@ from django.db import connection
 
 from policy.core import keys
 from policy.core.actor import Actor
-from policy.core.money import Unit
-from policy.models import ApiKey, Budget, BudgetRaise, Principal, Role
+from policy.models import ApiKey, Principal, Role
 from policy.queries.approvals import (
     ApprovalView,
     DecisionView,
@@ -26,24 +23,47 @@ from policy.queries.approvals import (
     masked_decision,
     queue_figures,
 )
+from policy.queries.budgets import (
+    AlertView,
+    BudgetView,
+    PeriodView,
+    ProposalView,
+    RaiseView,
+    UnitBalance,
+    alerts_of,
+    balance_of,
+    budget,
+    budget_view,
+    budgets,
+    budgets_of,
+    periods_of,
+    proposals_of,
+    raise_alone_up_to,
+    raises_of,
+)
 from policy.queries.pages import Page, Position, page_of
 
 __all__ = [
+    "AlertView",
     "ApprovalView",
     "BudgetView",
     "DecisionView",
     "KeyHolder",
     "KeyView",
     "Page",
+    "PeriodView",
     "Position",
     "PrincipalView",
+    "ProposalView",
     "RaiseView",
     "TenantName",
     "UnitBalance",
     "actor_of_user",
+    "alerts_of",
     "approval",
     "approval_view",
     "approvals",
+    "balance_of",
     "budget",
     "budget_view",
     "budgets",
@@ -53,8 +73,11 @@ __all__ = [
     "masked_approval",
     "masked_decision",
     "page_of",
+    "periods_of",
     "principals_with_keys",
+    "proposals_of",
     "queue_figures",
+    "raise_alone_up_to",
     "raises_of",
     "tenant_by_slug",
     "tenants_open_to",
@@ -152,102 +175,6 @@ def tenant_by_slug(slug: str) -> TenantName | None:
         cursor.execute("SELECT id, slug, name FROM policy_tenant_of_slug(%s)", [slug])
         row = cursor.fetchone()
     return None if row is None else TenantName(*row)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitBalance:
-    """One unit of a budget. A limit of None is no limit; then nothing is `left` to count."""
-
-    unit: Unit
-    limit: Decimal | None
-    spent: Decimal
-    reserved: Decimal
-    overdraft: Decimal
-
-    @property
-    def left(self) -> Decimal | None:
-        """Give what may still be reserved."""
-        return None if self.limit is None else self.limit - self.spent - self.reserved
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetView:
-    """What one scope may spend, has spent, and has set aside."""
-
-    id: UUID
-    scope: str
-    scope_id: UUID
-    version: int
-    created_at: datetime
-    units: tuple[UnitBalance, ...]
-
-    def __getattr__(self, name: str) -> UnitBalance:
-        """Give the balance of a unit by its name."""
-        for balance in self.units:
-            if balance.unit == name:
-                return balance
-        raise AttributeError(name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseView:
-    """A limit that somebody raised."""
-
-    unit: str
-    amount: Decimal
-    raised_by: str
-    reason: str
-    created_at: datetime
-
-
-def budgets(*, scope: str = "", position: Position | None, limit: int) -> Page[BudgetView]:
-    """List the scope's budgets, newest first."""
-    rows = Budget.objects.all()
-    return page_of(
-        rows.filter(scope=scope) if scope else rows, budget_view, position=position, limit=limit
-    )
-
-
-def budget(budget_id: UUID) -> BudgetView | None:
-    """Read one budget of the scope's tenant; None where it has no such."""
-    row = Budget.objects.filter(pk=budget_id).first()
-    return None if row is None else budget_view(row)
-
-
-def budgets_of(ids: Iterable[UUID]) -> list[BudgetView]:
-    """Read several budgets, the narrowest first."""
-    rows = Budget.objects.filter(pk__in=list(ids)).order_by("scope", "id")
-    return [budget_view(row) for row in rows]
-
-
-def raises_of(budget_id: UUID) -> list[RaiseView]:
-    """List who raised a budget, the newest first."""
-    rows = BudgetRaise.objects.filter(budget_id=budget_id).order_by("-created_at", "-id")
-    names = [f.name for f in fields(RaiseView)]
-    return [RaiseView(**{name: getattr(row, name) for name in names}) for row in rows]
-
-
-def budget_view(row: Budget) -> BudgetView:
-    """Read a row."""
-    return BudgetView(
-        id=row.id,
-        scope=row.scope,
-        scope_id=row.scope_id,
-        version=row.version,
-        created_at=row.created_at,
-        units=tuple(_balance(row, unit) for unit in Unit),
-    )
-
-
-def _balance(row: Budget, unit: Unit) -> UnitBalance:
-    limit = getattr(row, f"{unit}_limit")
-    return UnitBalance(
-        unit=unit,
-        limit=None if limit is None else Decimal(limit),
-        spent=Decimal(getattr(row, f"{unit}_spent")),
-        reserved=Decimal(getattr(row, f"{unit}_reserved")),
-        overdraft=Decimal(getattr(row, f"{unit}_overdraft")),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from policy.api.fields import ApprovalStateField, BudgetSerializer, LimitsSerializer, MoneyField
 from policy.api.views import PageQuery, StrictSerializer
-from policy.models import ApprovalState
+from policy.models import ApprovalState, BudgetScope
 from runs.core.admission import Priority
 from runs.core.lifecycle import Reason, RunState
 
@@ -68,6 +68,12 @@ class StartRequest(StrictSerializer):
     input = serializers.JSONField(allow_null=True)
     budget = LimitsSerializer(required=False, allow_null=True, default=None)
     deadline = DeadlineField(required=False, allow_null=True, default=None)
+    thread = serializers.UUIDField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="An id of your own; runs of one thread share its budget",
+    )
     metadata = serializers.DictField(required=False, default=dict)
     priority = serializers.ChoiceField(
         [priority.value for priority in Priority],
@@ -140,7 +146,8 @@ class ApprovalQuery(PageQuery):
 class BudgetQuery(PageQuery):
     """Which budgets."""
 
-    scope = serializers.ChoiceField(["run", "tenant"], required=False)
+    scope = serializers.ChoiceField(BudgetScope.values, required=False)
+    scope_id = serializers.UUIDField(required=False)
 
 
 class EffectQuery(StrictSerializer):

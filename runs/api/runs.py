@@ -99,6 +99,7 @@ class RunList(ApiView):
                     input=asked["input"],
                     budget=limits,
                     deadline=asked["deadline"],
+                    thread=asked["thread"],
                     metadata=asked["metadata"],
                     priority=Priority(asked["priority"]),
                     by=actor,

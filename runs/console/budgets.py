@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 from uuid import UUID
@@ -10,38 +11,59 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.dateparse import parse_date
 
 from policy import queries as policy_queries
 from policy.console.pages import StaffRequest, attempt, first_time, may, page, require, staff_page
 from policy.core.money import Unit
 from policy.errors import InvalidRaise
-from policy.models import Role
+from policy.models import BudgetScope, RaiseKind, Role
 from policy.queries import BudgetView
 from runs import queries
 from runs.errors import RunsError, UnknownBudget
-from runs.operations.raise_budget import raise_budget
+from runs.operations.decide_raise import confirm_raise, decline_raise
+from runs.operations.raise_budget import Raise, raise_budget
 
 SHOWN: Final = 100
+SHARED: Final = (
+    BudgetScope.TENANT,
+    BudgetScope.TEAM,
+    BudgetScope.AGENT,
+    BudgetScope.USER,
+    BudgetScope.THREAD,
+)
+RAISED: Final = "Raised. Runs that waited for it go on."
+PROPOSED: Final = "Proposed. It is raised when somebody else confirms it."
 
 
 @staff_page
 def index(request: StaffRequest) -> HttpResponse:
-    """List the tenant's own budgets first, then those of its newest runs."""
-    of_tenant = policy_queries.budgets(scope="tenant", position=None, limit=SHOWN).items
-    of_runs = policy_queries.budgets(scope="run", position=None, limit=SHOWN).items
-    return page(request, "console/budgets.html", "Budgets", rows=[*of_tenant, *of_runs])
+    """List the budgets that many runs share, the widest first, then those of the newest runs."""
+    shared = [
+        budget
+        for scope in SHARED
+        for budget in policy_queries.budgets(scope=scope, position=None, limit=SHOWN).items
+    ]
+    own = policy_queries.budgets(scope=BudgetScope.RUN, position=None, limit=SHOWN).items
+    return page(request, "console/budgets.html", "Budgets", shared=queries.named(shared), own=own)
 
 
 @staff_page
 def detail(request: StaffRequest, budget_id: UUID) -> HttpResponse:
-    """Show one budget, who raised it, and the form to raise it."""
+    """Show one budget, who raised it, who was told, and the form to raise it."""
     budget = _known(budget_id)
+    [(_, name)] = queries.named([budget])
     return page(
         request,
         "console/budget.html",
-        f"Budget of a {budget.scope}",
+        f"Budget of {name}",
         budget=budget,
+        name=name,
         raises=policy_queries.raises_of(budget_id),
+        proposals=policy_queries.proposals_of(budget_id),
+        alerts=policy_queries.alerts_of(budget_id),
+        periods=policy_queries.periods_of(budget_id),
+        alone=policy_queries.raise_alone_up_to(),
         may_raise=may(request.actor, Role.FINANCE),
         limited=[balance for balance in budget.units if balance.limit is not None],
     )
@@ -56,29 +78,45 @@ def increase(request: StaffRequest, budget_id: UUID) -> HttpResponse:
 
     def act() -> None:
         require(request.actor, Role.FINANCE)
-        unit, amount = _asked(request)
+        wanted = _asked(request)
         if not first_time(request, "console.budgets.raise"):
             raise InvalidRaise("this form was sent before; the limit was raised then")
-        reason = request.POST.get("reason", "").strip().replace("\x00", "")[:500]
-        raise_budget(
-            budget.id,
-            unit=unit,
-            amount=amount,
-            reason=reason,
-            by=request.actor,
-            now=timezone.now(),
-        )
+        proposal = raise_budget(budget.id, wanted, by=request.actor, now=timezone.now())
+        messages.success(request, RAISED if proposal is None else PROPOSED)
 
-    if attempt(request, act, RunsError):
-        messages.success(request, "Raised. Runs that waited for it go on.")
+    attempt(request, act, RunsError)
     return redirect("console-budget", budget_id)
 
 
-def _asked(request: StaffRequest) -> tuple[Unit, Decimal]:
-    """Read unit and amount.
+@staff_page
+def confirm(request: StaffRequest, budget_id: UUID, proposal_id: UUID) -> HttpResponse:
+    """Confirm or decline a raise that waits for a second person, by POST only."""
+    if request.method != "POST":
+        return redirect("console-budget", budget_id)
+
+    def act() -> None:
+        require(request.actor, Role.FINANCE)
+        now = timezone.now()
+        if request.POST.get("decision") == "confirm":
+            confirm_raise(budget_id, proposal_id, by=request.actor, now=now)
+            messages.success(request, RAISED)
+            return
+        decline_raise(budget_id, proposal_id, reason=_words(request), by=request.actor, now=now)
+        messages.success(request, "Declined. Nothing was raised.")
+
+    attempt(request, act, RunsError)
+    return redirect("console-budget", budget_id)
+
+
+def _words(request: StaffRequest) -> str:
+    return request.POST.get("reason", "").strip().replace("\x00", "")[:500]
+
+
+def _asked(request: StaffRequest) -> Raise:
+    """Read what is to be raised, and for how long.
 
     Raises:
-        InvalidRaise: the unit is none of ours, or the amount no number.
+        InvalidRaise: the unit or kind is none of ours, the amount no number, or the date no date.
     """
     unit, text = request.POST.get("unit", ""), request.POST.get("amount", "").strip()
     try:
@@ -87,7 +125,28 @@ def _asked(request: StaffRequest) -> tuple[Unit, Decimal]:
         raise InvalidRaise(f"{text[:40]!r} is not an amount") from None
     if unit not in list(Unit):
         raise InvalidRaise("choose what to raise")
-    return Unit(unit), amount
+    kind = request.POST.get("kind", RaiseKind.PERMANENT)
+    if kind not in RaiseKind.values:
+        raise InvalidRaise("choose for how long to raise it")
+    until = _until(request) if kind == RaiseKind.UNTIL else None
+    return Raise(
+        unit=Unit(unit), amount=amount, reason=_words(request), kind=RaiseKind(kind), until=until
+    )
+
+
+def _until(request: StaffRequest) -> datetime:
+    """Read the last day of a raise, in UTC: it ends when the day does.
+
+    Raises:
+        InvalidRaise: it is no date.
+    """
+    try:
+        day = parse_date(request.POST.get("until", ""))
+    except ValueError:
+        day = None
+    if day is None:
+        raise InvalidRaise("name the last day on which the raise holds, like 2030-12-31")
+    return datetime.combine(day, time.min, tzinfo=UTC) + timedelta(days=1)
 
 
 def _known(budget_id: UUID) -> BudgetView:

@@ -32,6 +32,8 @@ class Run(TenantRow):
     agent_version = models.ForeignKey(AgentVersion, on_delete=models.PROTECT, related_name="+")
     agent_name = models.CharField(max_length=200)
     principal_id = models.UUIDField(null=True)
+    team_id = models.UUIDField(null=True)
+    thread_id = models.UUIDField(null=True)
     started_by = models.CharField(max_length=200, blank=True)
     state = models.CharField(max_length=12, default=RunState.QUEUED)
     priority = models.CharField(
@@ -208,6 +210,8 @@ class Effect(HotRow):
 
     Written as claimed before the call is sent, as done or failed after it. `compensates` is the
     key of the effect that this call undoes; one that failed without a doubt undid nothing.
+    `estimated` says that at least one attempt was booked at an estimate, not at a bill.
+    `claimed_at` names the periods in which its money is set aside.
     """
 
     pk = models.CompositePrimaryKey("run_id", "super_step", "task", "ordinal")
@@ -235,6 +239,7 @@ class Effect(HotRow):
     input_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     price_version = models.CharField(max_length=60, blank=True, default="")
+    estimated = models.BooleanField(default=False, db_default=False)
     claimed_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from uuid_utils.compat import uuid7
 
-from policy import tenancy
+from policy import budgets, tenancy
 from policy.audit import record
+from policy.core import periods
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
-from policy.core.money import Unit
+from policy.core.money import Balance, Extra, Unit
 from policy.errors import InvalidRaise
-from policy.models import Budget, BudgetRaise
+from policy.models import Budget, BudgetRaise, RaiseKind, RaiseProposal, Tenant
 from runs.core.lifecycle import FINAL
 from runs.errors import UnknownBudget
 from runs.models import Run
@@ -26,43 +27,112 @@ from runs.nudging import wake
 MOST: Final = Decimal(10) ** 10
 
 
-def raise_budget(
-    budget_id: UUID, *, unit: Unit, amount: Decimal, reason: str, by: Actor, now: datetime
-) -> None:
-    """Add to a limit for good. `amount` is in US dollars for cost, else a whole number.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raise:
+    """By how much to raise what, for how long, and why.
+
+    `amount` is in US dollars for cost, else a whole number. `kind` is permanent; once: to the end
+    of the period that is; or until: to the moment named.
+    """
+
+    unit: Unit
+    amount: Decimal
+    reason: str
+    kind: RaiseKind = RaiseKind.PERMANENT
+    until: datetime | None = None
+
+
+def raise_budget(budget_id: UUID, wanted: Raise, *, by: Actor, now: datetime) -> UUID | None:
+    """Raise a limit; or propose it, where it is more than one person may raise it by.
 
     Every run under the budget that is not ended is called upon, so that one which is
-    just about to pause sees the new limit.
+    just about to pause sees the new limit. Gives the proposal's id where there is one: then
+    nothing is raised until somebody else confirms it.
 
     Raises:
         UnknownBudget: this tenant has no such budget.
-        InvalidRaise: the amount or unit makes no sense, or no reason is given.
+        InvalidRaise: the amount, unit or date makes no sense, or no reason is given.
     """
     budget = Budget.objects.filter(pk=budget_id).first()
     if budget is None:
         raise UnknownBudget(f"there is no budget {budget_id}")
-    _check(budget, unit, amount, reason)
+    _check(wanted, now)
+    check_limited(budget, wanted.unit)
+    if needs_another(budget.tenant_id, wanted):
+        return _propose(budget, wanted, by)
+    carry_out(budget_id, wanted, by=by, now=now)
+    return None
+
+
+def needs_another(tenant_id: UUID, wanted: Raise) -> bool:
+    """Say whether a raise is more than one person may decide alone in its tenant."""
+    alone = Tenant.objects.values_list("raise_alone_up_to", flat=True).get(pk=tenant_id)
+    return wanted.unit is Unit.COST and alone is not None and wanted.amount > alone
+
+
+def carry_out(
+    budget_id: UUID, wanted: Raise, *, by: Actor, now: datetime, confirmed_by: str = ""
+) -> None:
+    """Raise a limit that may be raised, and call upon the runs under it."""
     runs = list(
         Run.objects.select_for_update(no_key=True)
         .filter(budget_ids__contains=[budget_id])
         .exclude(state__in=FINAL)
         .order_by("id")
     )
-    limit = f"{unit}_limit"
-    changed = Budget.objects.filter(pk=budget_id, **{f"{limit}__isnull": False}).update(
-        **{limit: F(limit) + amount, "version": F("version") + 1}
-    )
-    if not changed:
-        raise InvalidRaise(f"{unit} has no limit here, so there is nothing to raise")
+    found = budgets.locked(budget_id)
+    if found is None:
+        raise UnknownBudget(f"there is no budget {budget_id}")
+    budget, balance = found
+    check_limited(budget, wanted.unit)
+    budgets.keep(budget, _raised(balance, wanted))
     BudgetRaise(
-        id=uuid7(), budget=budget, unit=unit, amount=amount, raised_by=by.name, reason=reason
+        id=uuid7(),
+        budget=budget,
+        unit=wanted.unit,
+        amount=wanted.amount,
+        kind=wanted.kind,
+        until=wanted.until,
+        raised_by=by.name,
+        confirmed_by=confirmed_by,
+        reason=wanted.reason,
     ).save(force_insert=True)
-    facts = {"unit": unit, "amount": str(amount), "reason": reason, "at": now.isoformat()}
+    facts = {**told(wanted), "at": now.isoformat()}
+    facts |= {"confirmed_by": confirmed_by} if confirmed_by else {}
     record(by, "budget.raised", f"budget/{budget_id}", facts)
-    news = {"unit": unit, "amount": str(amount)}
+    _call_upon(budget, runs, {"unit": wanted.unit, "amount": str(wanted.amount)})
+
+
+def told(wanted: Raise) -> JsonObject:
+    """Give a raise as the audit log keeps it."""
+    facts: JsonObject = {
+        "unit": wanted.unit,
+        "amount": str(wanted.amount),
+        "kind": wanted.kind,
+        "reason": wanted.reason,
+    }
+    return facts if wanted.until is None else {**facts, "until": wanted.until.isoformat()}
+
+
+def check_limited(budget: Budget, unit: Unit) -> None:
+    """Go on only where the unit has a limit.
+
+    Raises:
+        InvalidRaise: it has none.
+    """
+    if getattr(budget, f"{unit}_limit") is None:
+        raise InvalidRaise(f"{unit} has no limit here, so there is nothing to raise")
+
+
+def _raised(balance: Balance, wanted: Raise) -> Balance:
+    extra = Extra(unit=wanted.unit, amount=wanted.amount, until=wanted.until)
+    return periods.raised(balance, extra, for_good=wanted.kind == RaiseKind.PERMANENT)
+
+
+def _call_upon(budget: Budget, runs: list[Run], news: JsonObject) -> None:
     for run in runs:
         wake(run.tenant_id, run.id, "budget.raised", news)
-    tenant_id, seen = budget.tenant_id, {run.id for run in runs}
+    tenant_id, budget_id, seen = budget.tenant_id, budget.pk, {run.id for run in runs}
     transaction.on_commit(lambda: _wake_late_comers(tenant_id, budget_id, seen, news), robust=True)
 
 
@@ -78,12 +148,33 @@ def _wake_late_comers(tenant_id: UUID, budget_id: UUID, seen: set[UUID], news: J
             wake(tenant_id, run_id, "budget.raised", news)
 
 
-def _check(budget: Budget, unit: Unit, amount: Decimal, reason: str) -> None:
+def _propose(budget: Budget, wanted: Raise, by: Actor) -> UUID:
+    proposal = RaiseProposal(
+        id=uuid7(),
+        budget=budget,
+        unit=wanted.unit,
+        amount=wanted.amount,
+        kind=wanted.kind,
+        until=wanted.until,
+        reason=wanted.reason,
+        proposed_by=by.name,
+        proposed_by_id=by.identity,
+    )
+    proposal.save(force_insert=True)
+    facts = {**told(wanted), "proposal": str(proposal.pk)}
+    record(by, "budget.raise_proposed", f"budget/{budget.pk}", facts)
+    return proposal.pk
+
+
+def _check(wanted: Raise, now: datetime) -> None:
+    amount = wanted.amount
     if not amount.is_finite() or amount <= 0 or amount > MOST:
         raise InvalidRaise("the amount must be more than 0, and no more than 10 billion")
-    if unit is not Unit.COST and amount != amount.to_integral_value():
-        raise InvalidRaise(f"{unit} is counted in whole numbers")
-    if not reason.strip():
+    if wanted.unit is not Unit.COST and amount != amount.to_integral_value():
+        raise InvalidRaise(f"{wanted.unit} is counted in whole numbers")
+    if not wanted.reason.strip():
         raise InvalidRaise("say why: the reason is kept with the raise")
-    if getattr(budget, f"{unit}_limit") is None:
-        raise InvalidRaise(f"{unit} has no limit here, so there is nothing to raise")
+    if (wanted.kind == RaiseKind.UNTIL) != (wanted.until is not None):
+        raise InvalidRaise("a raise until a date, and no other, needs the date")
+    if wanted.until is not None and wanted.until <= now:
+        raise InvalidRaise("the date is over: name one that is still to come")

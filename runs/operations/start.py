@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
@@ -15,7 +16,7 @@ from policy.core.actor import Actor
 from policy.core.json import Json, JsonObject, storable
 from policy.core.money import Limits
 from policy.errors import NoTenantScope
-from policy.models import Budget, BudgetScope
+from policy.models import Budget, BudgetScope, Principal
 from runs.admission import admit_after_commit, enter
 from runs.agents.program import Program
 from runs.agents.versions import resolve
@@ -32,7 +33,10 @@ from runs.nudging import nudge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun:
-    """What somebody asks for. `deadline` counts from now; limits of None are the agent's."""
+    """What somebody asks for. `deadline` counts from now; limits of None are the agent's.
+
+    `thread` is an id of the caller's own: runs of one thread share its budget.
+    """
 
     agent: str
     input: Json
@@ -40,6 +44,7 @@ class StartRun:
     version: str | None = None
     budget: Limits | None = None
     deadline: timedelta | None = None
+    thread: UUID | None = None
     metadata: JsonObject = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
 
@@ -90,17 +95,14 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
     if tenant_id is None:
         raise NoTenantScope("Run")
     entry = enter(tenant_id, command.priority)
-    budgets = _budgets(command, program)
     run = _run(command, version, program, now)
+    budgets = _budgets(command, program, run, version.agent_id)
     run.queue_at = entry.queue_at
     if origin is not None:
         run.origin_run_id, run.origin_super_step = origin.run_id, origin.super_step
     run.compensates_id, run.answers_id = compensates, answers
     run.budget_ids = [budget.id for budget in budgets]
-    for budget in budgets:
-        if budget.scope == BudgetScope.RUN:
-            budget.scope_id = run.id
-            budget.save(force_insert=True)
+    budgets[0].save(force_insert=True)
     run.save(force_insert=True)
     Checkpoint(
         tenant_id=tenant_id,
@@ -149,6 +151,8 @@ def _run(command: StartRun, version: AgentVersion, program: Program, now: dateti
         agent_version=version,
         agent_name=program.name,
         principal_id=command.by.principal_id or None,
+        team_id=_team(command.by),
+        thread_id=command.thread,
         started_by=command.by.name,
         state=RunState.QUEUED,
         priority=command.priority,
@@ -160,15 +164,34 @@ def _run(command: StartRun, version: AgentVersion, program: Program, now: dateti
     )
 
 
-def _budgets(command: StartRun, program: Program) -> list[Budget]:
-    """Give the budgets above the run: its own, and the tenant's where there is one."""
+def _team(by: Actor) -> UUID | None:
+    if not by.principal_id:
+        return None
+    return Principal.objects.filter(pk=by.principal_id).values_list("team_id", flat=True).first()
+
+
+def _budgets(command: StartRun, program: Program, run: Run, agent_id: UUID) -> list[Budget]:
+    """Give the budgets above the run, its own first: those of every scope it belongs to.
+
+    They are looked up here, once: one that is made later binds the runs begun after it.
+    """
     limits = command.budget or program.budget
     own = Budget(
         id=uuid7(),
         scope=BudgetScope.RUN,
+        scope_id=run.id,
         cost_limit=limits.cost,
         tokens_limit=limits.tokens,
         model_calls_limit=limits.model_calls,
         tool_calls_limit=limits.tool_calls,
     )
-    return [own, *Budget.objects.filter(scope=BudgetScope.TENANT)]
+    scopes = {
+        BudgetScope.AGENT: agent_id,
+        BudgetScope.THREAD: run.thread_id,
+        BudgetScope.USER: run.principal_id,
+        BudgetScope.TEAM: run.team_id,
+    }
+    above = Q(scope=BudgetScope.TENANT)
+    for scope, scope_id in scopes.items():
+        above |= Q(scope=scope, scope_id=scope_id) if scope_id else Q()
+    return [own, *Budget.objects.filter(above).only("id")]

@@ -1,5 +1,6 @@
 """Reads of runs, as frozen values. Each asks a bounded number of queries in an open scope."""
 
+from runs.queries.budgets import named
 from runs.queries.compensations import CompensationView, compensations
 from runs.queries.history import (
     checkpoints,
@@ -92,6 +93,7 @@ __all__ = [
     "masked_similar",
     "migrated_after",
     "migration_checkpoints",
+    "named",
     "open_questions",
     "origins_of",
     "reviewed",

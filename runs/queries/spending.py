@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from policy.models import Budget
-from policy.queries import budget_view
+from policy.queries import budgets_of
 from runs.models import Run
 
 
@@ -14,8 +13,8 @@ def budget_used(run_id: UUID) -> float:
     ids = Run.objects.filter(pk=run_id).values_list("budget_ids", flat=True).first() or []
     shares = [
         float((unit.spent + unit.reserved) / unit.limit) if unit.limit else 1.0
-        for row in Budget.objects.filter(pk__in=ids)
-        for unit in budget_view(row).units
+        for budget in budgets_of(ids)
+        for unit in budget.units
         if unit.limit is not None
     ]
     return max(shares, default=0.0)

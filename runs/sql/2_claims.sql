@@ -46,8 +46,7 @@ CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql
       SELECT jsonb_agg(agent_version_id) FROM runs_run WHERE id = ANY (p_run.ancestor_ids)) END)
   FROM policy_tenant AS t
   LEFT JOIN policy_principal AS p ON p.id = p_run.principal_id
-  LEFT JOIN policy_budget AS b
-    ON b.tenant_id = p_run.tenant_id AND b.scope = 'run' AND b.scope_id = p_run.id
+  LEFT JOIN policy_budget AS b ON b.id = p_run.budget_ids[1]
   WHERE t.id = p_run.tenant_id
 $$;
 

@@ -27,12 +27,14 @@ BEGIN
         input_tokens = input_tokens + (v_item ->> 'input_tokens')::bigint,
         output_tokens = output_tokens + (v_item ->> 'output_tokens')::bigint,
         price_version = coalesce(v_item ->> 'price_version', price_version),
+        estimated = estimated OR v_item ? 'estimated',
         reserved_cost = 0, reserved_tokens = 0,
         finished_at = CASE WHEN v_item ->> 'state' IN ('done', 'failed') THEN clock_timestamp() END
       WHERE run_id = p_run AND super_step = p_super_step
         AND task = v_old.task AND ordinal = v_old.ordinal;
     IF v_old.state = 'claimed' THEN
-      PERFORM policy_settle(p_tenant, p_budgets, v_old.reserved_cost, v_old.reserved_tokens,
+      PERFORM policy_settle(p_tenant, p_budgets, p_run, v_old.claimed_at,
+        v_old.reserved_cost, v_old.reserved_tokens,
         (v_item ->> 'cost')::numeric,
         (v_item ->> 'input_tokens')::bigint + (v_item ->> 'output_tokens')::bigint,
         (v_old.kind = 'model')::int, (v_old.kind = 'tool')::int);
@@ -79,6 +81,7 @@ DECLARE
   v_reserve jsonb := coalesce(p_effect -> 'reserve', '{}');
   v_old runs_effect;
   v_lacking text;
+  v_reserved_at timestamptz;
   v_approval uuid;
   v_place text := p_run || '/' || p_super_step || '/' || p_task || '/' || p_ordinal;
   v_begins boolean := p_effect ->> 'state' = 'claimed' OR p_effect ->> 'kind' = 'child';
@@ -119,11 +122,13 @@ BEGIN
   IF v_old.state = 'claimed' THEN
     -- The attempt before this one is lost: nobody will ever say what it cost, so it is
     -- settled by its estimate, the amount that was set aside for it.
-    PERFORM policy_settle(p_tenant, v_run.budget_ids, v_old.reserved_cost, v_old.reserved_tokens,
+    PERFORM policy_settle(p_tenant, v_run.budget_ids, p_run, v_old.claimed_at,
+      v_old.reserved_cost, v_old.reserved_tokens,
       v_old.reserved_cost, v_old.reserved_tokens,
       (v_old.kind = 'model')::int, (v_old.kind = 'tool')::int);
     UPDATE runs_effect SET cost = cost + reserved_cost, reserved_cost = 0,
         output_tokens = output_tokens + reserved_tokens, reserved_tokens = 0,
+        estimated = estimated OR reserved_cost + reserved_tokens > 0,
         state = 'retrying', outcome = NULL,
         attempts = attempts || jsonb_build_array(jsonb_build_object(
           'attempt', attempt, 'error_class', 'outcome_unknown', 'detail', coalesce(p_effect ->> 'lost', 'its worker died'),
@@ -131,9 +136,10 @@ BEGIN
       WHERE run_id = p_run AND super_step = p_super_step AND task = p_task AND ordinal = p_ordinal;
   END IF;
   IF v_state = 'claimed' THEN
-    v_lacking := policy_reserve(p_tenant, v_run.budget_ids,
-      (v_reserve ->> 'cost')::numeric, (v_reserve ->> 'tokens')::bigint,
-      (v_reserve ->> 'model_calls')::bigint, (v_reserve ->> 'tool_calls')::bigint);
+    SELECT r.lacking, r.reserved_at INTO v_lacking, v_reserved_at
+      FROM policy_reserve(p_tenant, v_run.budget_ids, p_run,
+        (v_reserve ->> 'cost')::numeric, (v_reserve ->> 'tokens')::bigint,
+        (v_reserve ->> 'model_calls')::bigint, (v_reserve ->> 'tool_calls')::bigint) AS r;
     IF v_lacking IS NOT NULL THEN
       RETURN v_lacking;
     END IF;
@@ -168,7 +174,7 @@ BEGIN
       v_approval, p_effect ->> 'compensates', p_effect -> 'outcome', coalesce(p_effect ->> 'error_class', ''),
       coalesce((v_reserve ->> 'cost')::numeric, 0), coalesce((v_reserve ->> 'tokens')::bigint, 0),
       0, 0, 0, '',
-      CASE WHEN v_state = 'claimed' THEN clock_timestamp() END,
+      v_reserved_at,
       CASE WHEN v_state IN ('done', 'failed') THEN clock_timestamp() END)
     ON CONFLICT (run_id, super_step, task, ordinal) DO UPDATE SET
       state = excluded.state,

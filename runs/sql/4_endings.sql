@@ -35,12 +35,14 @@ BEGIN
   FOR v_effect IN SELECT * FROM runs_effect
       WHERE run_id = p_run AND state = 'claimed' ORDER BY super_step, task, ordinal FOR UPDATE
   LOOP
-    PERFORM policy_settle(p_tenant, p_budgets, v_effect.reserved_cost, v_effect.reserved_tokens,
+    PERFORM policy_settle(p_tenant, p_budgets, p_run, v_effect.claimed_at,
+      v_effect.reserved_cost, v_effect.reserved_tokens,
       v_effect.reserved_cost, v_effect.reserved_tokens,
       (v_effect.kind = 'model')::int, (v_effect.kind = 'tool')::int);
     UPDATE runs_effect SET state = 'unknown', error_class = 'outcome_unknown',
         cost = cost + reserved_cost, reserved_cost = 0,
-        output_tokens = output_tokens + reserved_tokens, reserved_tokens = 0
+        output_tokens = output_tokens + reserved_tokens, reserved_tokens = 0,
+        estimated = estimated OR reserved_cost + reserved_tokens > 0
       WHERE run_id = p_run AND super_step = v_effect.super_step AND task = v_effect.task
         AND ordinal = v_effect.ordinal;
     PERFORM runs_audit(p_tenant, p_actor, 'effect.unknown',

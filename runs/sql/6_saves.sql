@@ -2,6 +2,7 @@
 
 -- Everything that happened, in one commit. Without p_head no checkpoint is made: the run
 -- is set aside (p_state waiting, interrupted, paused) or ends.
+-- One that lacks money looks again when a period of a budget above it ends.
 -- A run that was called upon since it was claimed is not set aside but queued again.
 CREATE OR REPLACE FUNCTION runs_save(
   p_tenant uuid, p_run uuid, p_token bigint, p_super_step int, p_worker text, p_ttl float8,
@@ -21,7 +22,9 @@ BEGIN
       reason = CASE WHEN p_state IN ('waiting', 'interrupted', 'paused') AND wakeups = p_wakeups
         THEN p_more ->> 'reason' ELSE '' END,
       due_at = CASE WHEN p_state IN ('waiting', 'interrupted', 'paused') AND wakeups = p_wakeups
-        THEN to_timestamp((p_more ->> 'due')::float8) END,
+        THEN CASE WHEN p_more ->> 'reason' = 'budget' AND p_more ->> 'due' IS NULL
+          THEN policy_next_period(p_tenant, budget_ids)
+          ELSE to_timestamp((p_more ->> 'due')::float8) END END,
       super_step = super_step + (p_head IS NOT NULL)::int,
       crashes = 0,
       event_seq = event_seq + v_new,

@@ -117,7 +117,7 @@ def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> R
         started_by=parent.started_by,
         principal_id=parent.principal_id,
         deadline=min(ends) if ends else None,
-        budgets=[child.budget_id, *parent.budgets],
+        budgets=[child.budget_id, *_above(store, parent, brood.agent)],
         ancestors=(parent.id, *parent.ancestors),
         join_id=brood.join_id,
         priority=parent.priority,
@@ -129,6 +129,12 @@ def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> R
     row.emit("run.queued", {"agent": row.agent, "parent": parent.id})
     store.runs[row.id] = row
     return row
+
+
+def _above(store: MemoryStore, parent: RunRow, agent: str) -> list[str]:
+    """Name the budgets above a child: its parent's, and its own agent's."""
+    own = store.agent_budgets.get(agent)
+    return [*parent.budgets, *([own] if own and own not in parent.budgets else [])]
 
 
 def join(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from policy.core import money
+from policy.core import money, periods
 from policy.core.money import Amounts, Balance, Unit
 from policy.core.outcomes import ErrorClass
 from runs.core.effects import EffectKind, EffectState, Recorded, effect_key
+from runs.core.lifecycle import Reason
 from runs.ports import Lease, Put, PutEffect, Question, Settled
 from runs.testing.rows import ApprovalRow, EffectRow, RunRow, stored
 
@@ -35,12 +36,16 @@ def put(
     old = run.effects.get(wish.place)
     if old is not None and old.state is EffectState.CLAIMED:
         _lost(store, run, old, wish.lost)
-    if is_claim and (unit := reserve(store.budgets, run.budgets, wish.reserve)) is not None:
-        above = [store.budgets[name] for name in run.budgets]
-        return Put.RESERVED if money.lacks_only_for_now(above, wish.reserve) else Put(unit)
-    if is_claim and wish.keep:
+    moment = store.clock()
+    if is_claim:
+        found = reserve(store.budgets, run.budgets, wish.reserve, moment)
+        if isinstance(found, Unit):
+            above = [store.budgets[name] for name in run.budgets]
+            return Put.RESERVED if money.lacks_only_for_now(above, wish.reserve) else Put(found)
+        moment = found
         _keep(store, run, lease, wish.keep)
     row = run.effects.setdefault(wish.place, EffectRow.of(wish, lease.token))
+    row.claimed_at = moment if is_claim else row.claimed_at
     if wish.question is not None:
         row.approval_id = _ask(store, run, wish, wish.question)
     _written(row, wish, lease.token)
@@ -61,6 +66,8 @@ def _refused(store: MemoryStore, run: RunRow, wish: PutEffect) -> Put | None:
 
 
 def _keep(store: MemoryStore, run: RunRow, lease: Lease, seconds: float) -> None:
+    if not seconds:
+        return
     held = run.tasks[run.super_step, lease.task] if lease.task else run
     until = store.clock() + timedelta(seconds=seconds)
     held.lease_until = max(held.lease_until or until, until)
@@ -116,7 +123,7 @@ def _ask(store: MemoryStore, run: RunRow, wish: PutEffect, question: Question) -
 
 def _lost(store: MemoryStore, run: RunRow, row: EffectRow, why: str) -> None:
     """Settle an attempt that nobody will ever tell of by what was set aside for it."""
-    store.spend(run, reserved=row.reserved, actual=_kept_calls(row))
+    store.spend(run, row, actual=_kept_calls(row))
     row.attempts.append(
         {
             "attempt": row.attempt,
@@ -133,6 +140,7 @@ def _lost(store: MemoryStore, run: RunRow, row: EffectRow, why: str) -> None:
 def _booked(row: EffectRow) -> None:
     """Book a lost call at its estimate, in its own row as in the budgets."""
     row.cost, row.tokens = row.cost + row.reserved.cost, row.tokens + row.reserved.tokens
+    row.estimated = row.estimated or row.reserved.cost + row.reserved.tokens > 0
     row.reserved = Amounts()
 
 
@@ -148,12 +156,13 @@ def settle_all(store: MemoryStore, run: RunRow, effects: Iterable[Settled]) -> N
             spent = replace(
                 row.calls, cost=usage.cost, tokens=usage.input_tokens + usage.output_tokens
             )
-            store.spend(run, reserved=row.reserved, actual=spent)
+            store.spend(run, row, actual=spent)
         row.state, row.outcome = item.state, stored(item.outcome)
         row.error_class, row.reserved = item.error_class, Amounts()
         row.cost += usage.cost
         row.tokens += usage.input_tokens + usage.output_tokens
         row.price_version = usage.price_version or row.price_version
+        row.estimated = row.estimated or usage.estimated
         if item.attempt_failed is not None:
             row.attempts.append(stored(dict(item.attempt_failed)))
         if item.found is not None:
@@ -180,7 +189,7 @@ def close(store: MemoryStore, run: RunRow) -> None:
             row.state, row.outcome = EffectState.FAILED, stored(WITHDRAWN)
             row.error_class = ErrorClass.CANCELLATION
         elif row.state is EffectState.CLAIMED:
-            store.spend(run, reserved=row.reserved, actual=_kept_calls(row))
+            store.spend(run, row, actual=_kept_calls(row))
             row.state, row.error_class = EffectState.UNKNOWN, ErrorClass.OUTCOME_UNKNOWN
             _booked(row)
 
@@ -225,18 +234,39 @@ def _approval(row: ApprovalRow | None) -> dict[str, Any]:
     }
 
 
-def reserve(budgets: dict[str, Balance], names: Sequence[str], wanted: Amounts) -> Unit | None:
-    """Set an amount aside in every budget named, or in none; say which unit lacks."""
-    found = [money.reserve(budgets[name], wanted) for name in names]
-    if lacking := sorted(unit for unit in found if isinstance(unit, Unit)):
+def reserve(
+    budgets: dict[str, Balance], names: Sequence[str], wanted: Amounts, now: datetime
+) -> datetime | Unit:
+    """Set an amount aside in every budget named, or in none; say which unit lacks, or when."""
+    while True:
+        above = {name: budgets[name] for name in names}
+        moment = periods.moment(above.values(), now)
+        turned = {name: periods.turned(balance, moment) for name, balance in above.items()}
+        if turned == above:
+            break
+        budgets |= turned
+    found = {name: money.reserve(balance, wanted) for name, balance in above.items()}
+    if lacking := sorted(unit for unit in found.values() if isinstance(unit, Unit)):
+        budgets |= {name: money.refused(balance, wanted) for name, balance in above.items()}
         return lacking[0]
-    budgets |= {n: b for n, b in zip(names, found, strict=True) if isinstance(b, Balance)}
-    return None
+    budgets |= {name: b for name, b in found.items() if isinstance(b, Balance)}
+    return moment
 
 
 def book(
-    budgets: dict[str, Balance], names: Sequence[str], *, reserved: Amounts, actual: Amounts
+    budgets: dict[str, Balance], names: Sequence[str], row: EffectRow, actual: Amounts
 ) -> None:
-    """Give a reservation back and book what was really spent, in every budget named."""
+    """Give an effect's reservation back and book what it really spent, in every budget named."""
+    assert row.claimed_at is not None, "nothing is set aside before it is claimed"  # noqa: S101
     for name in names:
-        budgets[name] = money.settle(budgets[name], reserved=reserved, actual=actual)
+        budgets[name] = periods.settled(
+            budgets[name], reserved=row.reserved, actual=actual, reserved_at=row.claimed_at
+        )
+
+
+def next_period(store: MemoryStore, run: RunRow) -> datetime | None:
+    """Give the moment at which a run that lacks money looks again: when a period ends."""
+    if run.reason is not Reason.BUDGET:
+        return None
+    spans = (store.budgets[name].life.span for name in run.budgets)
+    return min((span.ends_at for span in spans if span is not None), default=None)

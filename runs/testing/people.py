@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from policy.core import periods
 from policy.core.json import Json, JsonObject
-from policy.core.money import Unit
+from policy.core.money import Extra, Unit
 from policy.core.outcomes import ErrorClass
 from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
@@ -108,15 +108,23 @@ def signal(store: MemoryStore, run: RunRow, name: str, payload: Json = None, id:
         wake(store, run, "signal.received", {"signal": given.id, "name": name})
 
 
-def raise_budget(store: MemoryStore, name: str, unit: Unit, amount: Decimal) -> None:
-    """Add to a limit for good, and wake the runs that waited for it."""
+def raise_budget(
+    store: MemoryStore,
+    name: str,
+    unit: Unit,
+    amount: Decimal,
+    *,
+    until: datetime | None = None,
+    once: bool = False,
+) -> None:
+    """Add to a limit, for good or for a time, and wake the runs that waited for it."""
     with store.lock:
-        balance = store.budgets[name]
-        before = getattr(balance.limits, unit)
-        if before is None:
+        balance = periods.turned(store.budgets[name], store.clock())
+        if getattr(balance.limits, unit) is None:
             raise ValueError(f"{unit} has no limit here, so there is nothing to raise")
-        limits = replace(balance.limits, **{unit: type(before)(before + amount)})
-        store.budgets[name] = replace(balance, limits=limits)
+        extra = Extra(unit=unit, amount=amount, until=until)
+        for_good = until is None and not once
+        store.budgets[name] = periods.raised(balance, extra, for_good=for_good)
         for run in store.runs.values():
             if name in run.budgets:
                 wake(store, run, "budget.raised", {"unit": unit, "amount": str(amount)})

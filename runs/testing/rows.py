@@ -64,6 +64,8 @@ class EffectRow:
     cost: Decimal = Decimal(0)
     tokens: int = 0
     price_version: str = ""
+    estimated: bool = False
+    claimed_at: datetime | None = None
     compensates: str = ""
 
     @staticmethod

@@ -52,6 +52,7 @@ class MemoryStore:
         self.runs: dict[str, RunRow] = {}
         self.approvals: dict[str, ApprovalRow] = {}
         self.budgets: dict[str, Balance] = {}
+        self.agent_budgets: dict[str, str] = {}
         self.joins: dict[str, JoinRow] = {}
         self.outbox: dict[int, Nudge] = {}
         self._numbers = count(1)
@@ -61,9 +62,8 @@ class MemoryStore:
     ) -> None:
         """Accept a run; budgets that are not known yet begin here."""
         with self.lock:
-            for name, limits in (budgets or {}).items():
-                self.budgets.setdefault(name, Balance(limits=limits))
-            run.budgets = sorted(budgets or {})
+            new = {name: Balance(limits=limits) for name, limits in (budgets or {}).items()}
+            self.budgets, run.budgets = new | self.budgets, sorted(new)
             run.checkpoints[0] = CheckpointRow(
                 head=stored(encode(first)), writes=stored(dict(first.channels)), token=0
             )
@@ -246,7 +246,7 @@ class MemoryStore:
         run.state = state
         is_held_back = state in HELD_BACK
         run.reason = save.reason if is_held_back else Reason.NONE
-        run.due_at = save.due_at if is_held_back else None
+        run.due_at = save.due_at or ledger.next_period(self, run) if is_held_back else None
         if state is RunState.RUNNING:
             run.lease_until = self.clock() + timedelta(seconds=ttl)
         else:
@@ -384,9 +384,9 @@ class MemoryStore:
             above=tuple(self.runs[name].agent_version_id for name in run.ancestors),
         )
 
-    def spend(self, run: RunRow, *, reserved: Amounts, actual: Amounts) -> None:
-        """Settle an amount in every budget above a run."""
-        ledger.book(self.budgets, run.budgets, reserved=reserved, actual=actual)
+    def spend(self, run: RunRow, row: rows.EffectRow, *, actual: Amounts) -> None:
+        """Settle what was set aside for an effect in every budget above its run."""
+        ledger.book(self.budgets, run.budgets, row, actual)
 
     def due(self, run: RunRow) -> datetime | None:
         """Give the next moment at which a run that nobody calls upon goes on by itself."""

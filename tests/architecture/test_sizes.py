@@ -15,9 +15,9 @@ CORES: Final = ("runs/core", "tools/core", "gateway/core", "policy/core")
 
 LONGEST_FUNCTION: Final = 60
 LONGEST_MODULE: Final = 400
-LARGEST_CORE: Final = {"policy/core": 2300, "runs/core": 1650}
+LARGEST_CORE: Final = {"policy/core": 2600, "runs/core": 1650}
 """Lines of a core, 1500 where nothing else stands here. Policy's holds rules, explanations, terms
-of approval, triggers, provenance and money, each in a module of its own."""
+of approval, triggers, provenance, money and its periods, each in a module of its own."""
 
 
 def modules() -> Iterator[Path]:

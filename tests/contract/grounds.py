@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
+from policy.core import periods
 from policy.core.json import Json
-from policy.core.money import Balance, Limits, Unit
+from policy.core.money import Balance, Limits, Period, Unit
 from runs.agents import Channel, Node, Program, Reducer, code_agents, graph, graph_agent
 from runs.core.effects import effect_key
 from runs.core.plan import first_checkpoint
@@ -59,6 +60,7 @@ class SeenEffect:
     cost: Decimal
     version: str
     tokens: int
+    estimated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,13 @@ class Ground(Protocol):
         self, approval: str, decision: Decision, *, reason: str = "", result: Json = None
     ) -> None: ...
     def raise_budget(self, run_id: str, unit: Unit, amount: int) -> None: ...
+    def share(
+        self, limits: Limits, *, soft: Limits | None = None, period: Period = Period.NONE
+    ) -> str: ...
+    def shared(self, name: str) -> Balance: ...
+    def raise_shared(
+        self, name: str, unit: Unit, amount: int, *, hours: float | None = None
+    ) -> None: ...
     def resume(self, run_id: str) -> None: ...
     def rewind(self, run_id: str, super_step: int) -> None: ...
     def migrate(self, run_id: str, *, to: Program) -> None: ...
@@ -139,6 +148,7 @@ class MemoryGround:
 
     def __init__(self) -> None:
         self.tenant, self._clock, self._started = "here", Moment(), 0
+        self._shared: list[str] = []
         self.store = MemoryStore(self._clock, policy_version=None)
 
     def start(
@@ -154,7 +164,9 @@ class MemoryGround:
             deadline=None if deadline is None else self._clock.now + deadline,
         )
         first = first_checkpoint(program.graph, {"question": 1})
-        self.store.start(run, first, budgets={f"budget of {run.id}": limits or Limits()})
+        above = {name: self.store.budgets[name].limits for name in self._shared}
+        own = f"budget of {run.id}"
+        self.store.start(run, first, budgets={own: limits or Limits(), **above})
         return run.id
 
     def run(self, run_id: str) -> SeenRun:
@@ -183,6 +195,7 @@ class MemoryGround:
                 cost=row.cost,
                 version=row.version,
                 tokens=row.tokens,
+                estimated=row.estimated,
             )
             for place, row in sorted(self.store.runs[run_id].effects.items())
         }
@@ -231,6 +244,26 @@ class MemoryGround:
 
     def raise_budget(self, run_id: str, unit: Unit, amount: int) -> None:
         people.raise_budget(self.store, f"budget of {run_id}", unit, Decimal(amount))
+
+    def share(
+        self, limits: Limits, *, soft: Limits | None = None, period: Period = Period.NONE
+    ) -> str:
+        name = f"shared {len(self._shared)}"
+        fresh = periods.begun(limits, period, self._clock.now, self._clock.now)
+        self.store.budgets[name] = replace(fresh, soft=soft or Limits())
+        self._shared.append(name)
+        return name
+
+    def shared(self, name: str) -> Balance:
+        return self.store.budgets[name]
+
+    def raise_shared(
+        self, name: str, unit: Unit, amount: int, *, hours: float | None = None
+    ) -> None:
+        until = None if hours is None else self._clock.now + timedelta(hours=hours)
+        people.raise_budget(
+            self.store, name, unit, Decimal(amount), until=until, once=hours is None
+        )
 
     def resume(self, run_id: str) -> None:
         people.resume(self.store, self.store.runs[run_id], "mended")

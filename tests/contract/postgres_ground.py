@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,8 +16,10 @@ from uuid_utils.compat import uuid7
 from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.core.json import Json
-from policy.core.money import Amounts, Balance, Limits, Unit
-from policy.models import Approval, AuditEvent, Budget
+from policy.core.money import Amounts, Balance, Closed, Limits, Period, Span, Unit
+from policy.models import Approval, AuditEvent, Budget, BudgetPeriod, BudgetScope, RaiseKind
+from policy.models.budgets import Balances
+from policy.queries import balance_of
 from runs.agents import Program
 from runs.committing import Part
 from runs.errors import Misfit
@@ -26,16 +28,18 @@ from runs.nudging import wake
 from runs.operations.cancel import cancel_run
 from runs.operations.decide import Decide, Decision, decide_approval
 from runs.operations.migrate_runs import between, migrate_run, undo_one
-from runs.operations.raise_budget import raise_budget
+from runs.operations.raise_budget import Raise, raise_budget
 from runs.operations.resume import resume_run
 from runs.operations.rewind import Rewind, rewind_run
 from runs.operations.send_signal import SendSignal, send_signal
+from runs.operations.set_budget import SetBudget, make_budget
 from runs.operations.start import StartRun, start_run
 from runs.ports import Nudge
 from runs.store import PostgresStore
 from runs.sweep import Sweeper
 from tests.contract.grounds import SeenApproval, SeenEffect, SeenRun, agent_of
 
+THREAD = UUID("0190a000-0000-7000-8000-00000000beef")
 SHIFT = """
 WITH gone AS (SELECT %(by)s::interval AS by, %(run)s::uuid AS run), run AS (
   UPDATE runs_run SET lease_expires_at = lease_expires_at - by, due_at = due_at - by,
@@ -43,6 +47,18 @@ WITH gone AS (SELECT %(by)s::interval AS by, %(run)s::uuid AS run), run AS (
 ), tasks AS (
   UPDATE runs_task SET lease_expires_at = lease_expires_at - by, nudged_at = nudged_at - by
   FROM gone WHERE run_id = run
+), spent AS (
+  UPDATE runs_effect SET claimed_at = claimed_at - by FROM gone WHERE run_id = run
+), budgets AS (
+  UPDATE policy_budget SET period_anchor = period_anchor - by,
+    period_starts_at = period_starts_at - by, period_ends_at = period_ends_at - by,
+    turns_at = turns_at - by, extras = (SELECT coalesce(jsonb_agg(CASE WHEN e ? 'until' THEN e ||
+      jsonb_build_object('until', (e ->> 'until')::timestamptz - by) ELSE e END), '[]')
+      FROM jsonb_array_elements(extras) AS e)
+  FROM gone WHERE id IN (SELECT unnest(budget_ids) FROM runs_run AS r WHERE r.id = run)
+), closed AS (
+  UPDATE policy_budgetperiod SET starts_at = starts_at - by, ends_at = ends_at - by
+  FROM gone WHERE budget_id IN (SELECT unnest(budget_ids) FROM runs_run AS r WHERE r.id = run)
 ), messages AS (
   UPDATE runs_outboxmessage SET created_at = created_at - by FROM gone WHERE run_id = run
 )
@@ -87,6 +103,7 @@ class PostgresGround:
             by=SYSTEM,
             budget=limits,
             deadline=deadline,
+            thread=THREAD,
         )
         with self._scope():
             return str(start_run(command, now=datetime.now(UTC)))
@@ -122,6 +139,7 @@ class PostgresGround:
                 cost=row.cost,
                 version=row.version,
                 tokens=row.input_tokens + row.output_tokens,
+                estimated=row.estimated,
             )
             for row in rows
         }
@@ -211,14 +229,37 @@ class PostgresGround:
     def raise_budget(self, run_id: str, unit: Unit, amount: int) -> None:
         with self._scope():
             budget = Budget.objects.get(scope="run", scope_id=run_id)
-            raise_budget(
-                budget.id,
-                unit=unit,
-                amount=Decimal(amount),
-                reason="more",
-                by=SYSTEM,
-                now=datetime.now(UTC),
-            )
+            more = Raise(unit=unit, amount=Decimal(amount), reason="more")
+            raise_budget(budget.id, more, by=SYSTEM, now=datetime.now(UTC))
+
+    def share(
+        self, limits: Limits, *, soft: Limits | None = None, period: Period = Period.NONE
+    ) -> str:
+        now = datetime.now(UTC)
+        anchor = None if period is Period.NONE else now
+        wanted = SetBudget(limits=limits, soft=soft or Limits(), period=period, anchor=anchor)
+        with self._scope():
+            is_first = not Budget.objects.filter(scope="tenant").exists()
+            scope = BudgetScope.TENANT if is_first else BudgetScope.THREAD
+            scope_id = UUID(self.tenant) if is_first else THREAD
+            return str(make_budget(scope, scope_id, wanted, by=SYSTEM, now=now))
+
+    def shared(self, name: str) -> Balance:
+        with self._scope():
+            balance = balance_of(Budget.objects.get(pk=name))
+            past = BudgetPeriod.objects.filter(budget_id=name).order_by("ends_at")
+            closed = tuple(_closed(row) for row in past)
+        return replace(balance, life=replace(balance.life, closed=closed))
+
+    def raise_shared(
+        self, name: str, unit: Unit, amount: int, *, hours: float | None = None
+    ) -> None:
+        now = datetime.now(UTC)
+        more = Raise(unit=unit, amount=Decimal(amount), reason="more", kind=RaiseKind.ONCE)
+        if hours is not None:
+            more = replace(more, kind=RaiseKind.UNTIL, until=now + timedelta(hours=hours))
+        with self._scope():
+            raise_budget(UUID(name), more, by=SYSTEM, now=now)
 
     def resume(self, run_id: str) -> None:
         with self._scope():
@@ -258,6 +299,16 @@ class PostgresGround:
         return str(self.strange())
 
 
-def _amounts(row: Budget, what: str) -> Amounts:
+def _closed(row: BudgetPeriod) -> Closed:
+    balance = Balance(
+        limits=Limits(**{unit: getattr(row, f"{unit}_limit") for unit in Unit}),
+        spent=_amounts(row, "spent"),
+        reserved=_amounts(row, "reserved"),
+        overdraft=_amounts(row, "overdraft"),
+    )
+    return Closed(span=Span(starts_at=row.starts_at, ends_at=row.ends_at), balance=balance)
+
+
+def _amounts(row: Balances, what: str) -> Amounts:
     values: Mapping[str, Any] = {unit: getattr(row, f"{unit}_{what}") for unit in Unit}
     return Amounts(**values)

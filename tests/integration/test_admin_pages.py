@@ -57,6 +57,7 @@ class House:
             "run_id": self.run,
             "approval_id": str(self.approval.id),
             "budget_id": str(self.budget.id),
+            "proposal_id": str(self.budget.id),
             "key_id": str(self.key),
             "principal_id": str(self.api.principal),
             "limit_id": str(self.limit),

@@ -16,8 +16,8 @@ from policy.errors import PolicyError
 from policy.management.tenants import named_tenant
 from policy.models import Budget, BudgetScope, Tenant
 from policy.operations.create_tenant import create_tenant
-from policy.operations.set_tenant import set_budget, set_retention
-from runs.operations.raise_budget import raise_budget
+from policy.operations.set_tenant import set_budget, set_raise_alone, set_retention
+from runs.operations.raise_budget import Raise, carry_out
 
 OPERATOR: Final = command("tenant")
 FOR_EVER: Final = 0
@@ -47,6 +47,11 @@ class Command(BaseCommand):
             metavar="AMOUNT",
             help="US dollars that all its runs may spend; counts for runs started from then on",
         )
+        change.add_argument(
+            "--raise-alone-up-to",
+            metavar="AMOUNT",
+            help="US dollars by which one person may raise a budget, or `any`; more needs two",
+        )
         show = verbs.add_parser("show", help="show what holds for a tenant")
         for verb in (change, show):
             verb.add_argument("slug", help="the tenant's slug")
@@ -73,13 +78,16 @@ class Command(BaseCommand):
 
     def _set(self, options: dict[str, Any]) -> None:
         days, budget = options["retention_days"], options["budget"]
-        if days is None and budget is None:
-            raise CommandError("give --retention-days, --budget, or both")
+        alone = options["raise_alone_up_to"]
+        if days is None and budget is None and alone is None:
+            raise CommandError("give --retention-days, --budget or --raise-alone-up-to")
         with tenancy.scope(named_tenant(options["slug"]).id):
             if days is not None:
                 set_retention(None if days == FOR_EVER else days, by=OPERATOR)
             if budget is not None:
                 _set_budget(budget)
+            if alone is not None:
+                set_raise_alone(None if alone == "any" else _amount_of(alone), by=OPERATOR)
         self._show(options)
 
     def _show(self, options: dict[str, Any]) -> None:
@@ -92,6 +100,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{tenant.slug} ({tenant.name})  {tenant.id}")
         self.stdout.write(f"history is kept  {kept}")
         self.stdout.write(f"budget           {_said(budget)}")
+        alone = tenant.raise_alone_up_to
+        most = "any amount" if alone is None else f"up to {alone:f} USD"
+        self.stdout.write(f"one may raise    {most}")
 
 
 def _budget() -> Budget | None:
@@ -104,14 +115,8 @@ def _set_budget(limit: Decimal) -> None:
     if known is None or known.cost_limit is None or limit <= known.cost_limit:
         set_budget(limit, by=OPERATOR)
         return
-    raise_budget(
-        known.id,
-        unit=Unit.COST,
-        amount=limit - known.cost_limit,
-        reason="set by manage.py tenant",
-        by=OPERATOR,
-        now=timezone.now(),
-    )
+    more = Raise(unit=Unit.COST, amount=limit - known.cost_limit, reason="set by manage.py tenant")
+    carry_out(known.id, more, by=OPERATOR, now=timezone.now())
 
 
 def _said(budget: Budget | None) -> str:
@@ -127,6 +132,13 @@ def _days(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of days, and not `forever`")
     return int(text)
+
+
+def _amount_of(text: str) -> Decimal:
+    try:
+        return _amount(text)
+    except argparse.ArgumentTypeError as error:
+        raise CommandError(f"{error}, and not `any`") from None
 
 
 def _amount(text: str) -> Decimal:

@@ -14,7 +14,7 @@ from runs.core.results import Finished, TaskResult
 from runs.errors import LeaseLost
 from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
 from runs.testing import ledger
-from runs.testing.rows import RunRow
+from runs.testing.rows import EffectRow, RunRow
 from runs.testing.simulation.family_bugs import STORES
 from runs.testing.store import MemoryStore
 
@@ -100,13 +100,13 @@ class _CheckedThenSpent(MemoryStore):
 
 
 class _SettledTwice(MemoryStore):
-    def spend(self, run: RunRow, *, reserved: Amounts, actual: Amounts) -> None:
-        super().spend(run, reserved=reserved, actual=actual)
-        ledger.book(self.budgets, run.budgets, reserved=Amounts(), actual=actual)
+    def spend(self, run: RunRow, row: EffectRow, *, actual: Amounts) -> None:
+        super().spend(run, row, actual=actual)
+        ledger.book(self.budgets, run.budgets, replace(row, reserved=Amounts()), actual)
 
 
 class _SettlingDropped(MemoryStore):
-    def spend(self, run: RunRow, *, reserved: Amounts, actual: Amounts) -> None:
+    def spend(self, run: RunRow, row: EffectRow, *, actual: Amounts) -> None:
         """Forget it."""
 
 

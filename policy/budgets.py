@@ -1,0 +1,88 @@
+"""Budgets that somebody changes: locked, brought to now, and kept as the arithmetic says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from policy.core.json import JsonObject
+from policy.core.money import Balance, Unit
+from policy.models import Budget
+from policy.queries.budgets import BITS, balance_of
+
+
+def locked(budget_id: UUID) -> tuple[Budget, Balance] | None:
+    """Lock a budget as it stands now, in the period that is; None where there is no such.
+
+    Runs under it that somebody wants locked too must be locked before (lock order).
+    """
+    row = Budget.objects.select_for_update(no_key=True).filter(pk=budget_id).first()
+    if row is None:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT policy_turn(%s, ARRAY[%s]::uuid[], clock_timestamp())",
+            [row.tenant_id, budget_id],
+        )
+    row = Budget.objects.get(pk=budget_id)
+    return row, balance_of(row)
+
+
+def keep(row: Budget, balance: Balance) -> None:
+    """Store a locked budget's new limits, raises for a time, period and alerts, as a new version.
+
+    What is spent and set aside is not written: only calls move that.
+    """
+    values = values_of(balance)
+    Budget.objects.filter(pk=row.pk).update(version=row.version + 1, **values)
+
+
+def close(row: Budget) -> datetime:
+    """Close a locked budget's period, or its life so far, before its time: nothing is spent then.
+
+    What is set aside stays with what was closed, and is settled there. Gives the moment at
+    which the next period has to begin.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT policy_close_now(%s)", [row.pk])
+        (at,) = cursor.fetchone()
+    closed_at: datetime = at
+    return closed_at
+
+
+def values_of(balance: Balance) -> dict[str, Any]:
+    """Give the columns of the limits, the period, the raises for a time and the alerts."""
+    return {**_limits_of(balance), **_life_of(balance)}
+
+
+def _limits_of(balance: Balance) -> dict[str, Any]:
+    return {
+        f"{unit}_{name}": getattr(amounts, unit)
+        for name, amounts in {
+            "limit": balance.limits,
+            "soft": balance.soft,
+            "lapsed": balance.lapsed,
+        }.items()
+        for unit in Unit
+    }
+
+
+def _life_of(balance: Balance) -> dict[str, Any]:
+    life = balance.life
+    return {
+        "period": life.period,
+        "period_anchor": life.anchor,
+        "period_starts_at": None if life.span is None else life.span.starts_at,
+        "period_ends_at": None if life.span is None else life.span.ends_at,
+        "turns_at": life.turns_at,
+        "extras": [_raw(extra) for extra in life.extras],
+        "alerted": sum(bit for bit, alert in BITS.items() if alert in balance.alerted),
+    }
+
+
+def _raw(extra: Any) -> JsonObject:
+    raw: JsonObject = {"unit": extra.unit, "amount": str(extra.amount)}
+    return raw if extra.until is None else {**raw, "until": extra.until.isoformat()}

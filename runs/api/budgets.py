@@ -1,0 +1,237 @@
+"""Budgets over HTTP. Raising resumes runs, hence here."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from policy import queries as policy_queries
+from policy.api.fields import (
+    BudgetDetailSerializer,
+    BudgetSerializer,
+    DeclineRequest,
+    LimitsSerializer,
+    RaiseRequest,
+)
+from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
+from policy.api.idempotency import Answer, answer_once
+from policy.api.views import (
+    ApiView,
+    StrictSerializer,
+    body_of,
+    etag_of,
+    matched_version,
+    page_body,
+    position_of,
+    query_of,
+)
+from policy.core.money import Limits, Period, Unit
+from policy.models import BudgetScope, RaiseKind, Role
+from runs import queries
+from runs.api import pages
+from runs.api.fields import BudgetQuery
+from runs.operations.decide_raise import confirm_raise, decline_raise
+from runs.operations.raise_budget import Raise, raise_budget
+from runs.operations.set_budget import MADE, SetBudget, change_budget, make_budget
+
+
+class ChangeRequest(StrictSerializer):
+    """What a budget is to allow: hard limits stop calls, soft ones only tell people."""
+
+    limits = LimitsSerializer(required=False, default=dict)
+    soft = LimitsSerializer(required=False, default=dict)
+    period = serializers.ChoiceField(
+        [period.value for period in Period], required=False, default=Period.NONE.value
+    )
+    anchor = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="When one of its periods begins; left out: with the day, week or month, in UTC",
+    )
+
+
+class BudgetRequest(ChangeRequest):
+    """A budget for a scope that has none. A run and a child get theirs when they begin."""
+
+    scope = serializers.ChoiceField([scope.value for scope in MADE])
+    scope_id = serializers.UUIDField(help_text="Of the tenant, team, user, agent or thread")
+
+
+class BudgetList(ApiView):
+    """The budgets of the tenant."""
+
+    @extend_schema(
+        operation_id="budgets_list",
+        summary="List budgets, newest first",
+        parameters=[BudgetQuery],
+        responses=pages.page_of("Budget", BudgetSerializer),
+    )
+    def get(self, request: Request) -> Response:
+        """List budgets, newest first."""
+        asked = query_of(request, BudgetQuery)
+        with self.scope():
+            page = policy_queries.budgets(
+                scope=asked.get("scope", ""),
+                scope_id=asked.get("scope_id"),
+                position=position_of(asked.get("cursor")),
+                limit=asked["limit"],
+            )
+            return Response(page_body(page, BudgetSerializer))
+
+    @extend_schema(
+        operation_id="budgets_make",
+        summary="Make a budget; runs that begin from then on count for it",
+        parameters=[IDEMPOTENCY_KEY],
+        request=BudgetRequest,
+        responses={201: BudgetDetailSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Make a budget."""
+        actor = self.caller.require(Role.FINANCE, Role.ADMIN)
+        asked = body_of(request, BudgetRequest)
+        now = timezone.now()
+
+        def act() -> Answer:
+            budget_id = make_budget(
+                BudgetScope(asked["scope"]), asked["scope_id"], _wanted(asked), by=actor, now=now
+            )
+            made = _budget(budget_id)
+            where = {"Location": f"/api/v1/budgets/{budget_id}"}
+            return Answer(201, made.body, {**made.headers, **where})
+
+        return answer_once(request, "budgets.make", act, now=now).response()
+
+
+class BudgetDetail(ApiView):
+    """One budget."""
+
+    @extend_schema(
+        operation_id="budgets_get",
+        summary="Get a budget: who raised it, who was told, what was spent before",
+        responses=BudgetDetailSerializer,
+    )
+    def get(self, request: Request, budget_id: UUID) -> Response:  # noqa: ARG002
+        """Get a budget: who raised it, who was told, what was spent before."""
+        with self.scope():
+            return _budget(budget_id).response()
+
+    @extend_schema(
+        operation_id="budgets_change",
+        summary="Set limits and period; a higher limit is a raise",
+        parameters=[IF_MATCH],
+        request=ChangeRequest,
+        responses=BudgetDetailSerializer,
+    )
+    def put(self, request: Request, budget_id: UUID) -> Response:
+        """Set limits and period of a budget that is still what the caller read."""
+        actor = self.caller.require(Role.FINANCE, Role.ADMIN)
+        version = matched_version(request)
+        asked = body_of(request, ChangeRequest)
+        with self.scope():
+            change_budget(budget_id, _wanted(asked), version=version, by=actor, now=timezone.now())
+            return _budget(budget_id).response()
+
+
+class BudgetRaising(ApiView):
+    """Raising a budget."""
+
+    @extend_schema(
+        operation_id="budgets_raise",
+        summary="Raise a limit; runs that wait for it go on",
+        parameters=[IDEMPOTENCY_KEY],
+        request=RaiseRequest,
+        responses={200: BudgetDetailSerializer, 202: BudgetDetailSerializer},
+    )
+    def post(self, request: Request, budget_id: UUID) -> Response:
+        """Raise a limit, or propose it (202) where it needs a second person."""
+        actor = self.caller.require(Role.FINANCE, Role.ADMIN)
+        asked = body_of(request, RaiseRequest)
+        now = timezone.now()
+        wanted = Raise(
+            unit=Unit(asked["unit"]),
+            amount=asked["amount"],
+            reason=asked["reason"],
+            kind=RaiseKind(asked["kind"]),
+            until=asked["until"],
+        )
+
+        def act() -> Answer:
+            proposal = raise_budget(budget_id, wanted, by=actor, now=now)
+            return _budget(budget_id, status=200 if proposal is None else 202)
+
+        return answer_once(request, "budgets.raise", act, now=now).response()
+
+
+class RaiseConfirming(ApiView):
+    """Confirming a raise that somebody else proposed."""
+
+    @extend_schema(
+        operation_id="budgets_raise_confirm",
+        summary="Confirm a raise that somebody else proposed; it is made",
+        parameters=[IDEMPOTENCY_KEY],
+        request=None,
+        responses={200: BudgetDetailSerializer},
+    )
+    def post(self, request: Request, budget_id: UUID, proposal_id: UUID) -> Response:
+        """Confirm a raise; neither its proposer nor who started the run may."""
+        actor = self.caller.require(Role.FINANCE, Role.ADMIN)
+        now = timezone.now()
+
+        def act() -> Answer:
+            confirm_raise(budget_id, proposal_id, by=actor, now=now)
+            return _budget(budget_id)
+
+        return answer_once(request, "budgets.raise.confirm", act, now=now).response()
+
+
+class RaiseDeclining(ApiView):
+    """Declining a raise that somebody proposed."""
+
+    @extend_schema(
+        operation_id="budgets_raise_decline",
+        summary="Decline a proposed raise; nothing is raised",
+        parameters=[IDEMPOTENCY_KEY],
+        request=DeclineRequest,
+        responses={200: BudgetDetailSerializer},
+    )
+    def post(self, request: Request, budget_id: UUID, proposal_id: UUID) -> Response:
+        """Decline a raise; its proposer may take it back so."""
+        actor = self.caller.require(Role.FINANCE, Role.ADMIN)
+        asked = body_of(request, DeclineRequest)
+        now = timezone.now()
+
+        def act() -> Answer:
+            decline_raise(budget_id, proposal_id, reason=asked["reason"], by=actor, now=now)
+            return _budget(budget_id)
+
+        return answer_once(request, "budgets.raise.decline", act, now=now).response()
+
+
+def _wanted(asked: dict[str, Any]) -> SetBudget:
+    return SetBudget(
+        limits=Limits(**asked["limits"]),
+        soft=Limits(**asked["soft"]),
+        period=Period(asked["period"]),
+        anchor=asked["anchor"],
+    )
+
+
+def _budget(budget_id: UUID, *, status: int = 200) -> Answer:
+    found = queries.known_budget(budget_id)
+    body = dict(BudgetSerializer(found).data)
+    fields = BudgetDetailSerializer().fields
+    parts: dict[str, Any] = {
+        "raises": policy_queries.raises_of(budget_id),
+        "proposals": policy_queries.proposals_of(budget_id),
+        "alerts": policy_queries.alerts_of(budget_id),
+        "periods": policy_queries.periods_of(budget_id),
+    }
+    body |= {name: fields[name].to_representation(part) for name, part in parts.items()}
+    return Answer(status, body, {"ETag": etag_of(found.version)})

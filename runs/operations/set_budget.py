@@ -1,0 +1,177 @@
+"""Make a budget for a scope, and set what one allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from uuid_utils.compat import uuid7
+
+from policy import budgets, tenancy
+from policy.audit import record
+from policy.core import periods
+from policy.core.actor import Actor
+from policy.core.json import JsonObject
+from policy.core.money import Amounts, Balance, Bar, Limits, Period, Unit, bar, reached
+from policy.errors import BudgetChanged, InvalidBudget
+from policy.models import Budget, BudgetScope, Principal, Team
+from runs.errors import UnknownBudget
+from runs.models import Agent
+
+MOST: Final = Decimal(10) ** 10
+MADE: Final = (
+    BudgetScope.TENANT,
+    BudgetScope.TEAM,
+    BudgetScope.USER,
+    BudgetScope.AGENT,
+    BudgetScope.THREAD,
+)
+"""Scopes that people make budgets for; a run and a child get theirs when they begin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBudget:
+    """What a budget is to allow. What is None in `limits` or `soft` has no such limit.
+
+    One period begins at `anchor`, whole days and months counted in UTC; without one it is the
+    beginning of the day, of the week (a Monday) or of the month that is.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    soft: Limits = field(default_factory=Limits)
+    period: Period = Period.NONE
+    anchor: datetime | None = None
+
+
+def make_budget(
+    scope: BudgetScope, scope_id: UUID, wanted: SetBudget, *, by: Actor, now: datetime
+) -> UUID:
+    """Make a scope's budget; gives its id. Runs that begin from then on count for it.
+
+    Raises:
+        InvalidBudget: there is no such scope, it has a budget, or the limits make no sense.
+    """
+    _check(wanted)
+    _check_scope(scope, scope_id)
+    anchor = wanted.anchor or _beginning(wanted.period, now)
+    fresh = periods.begun(wanted.limits, wanted.period, anchor, now)
+    values = budgets.values_of(replace(fresh, soft=wanted.soft))
+    row = Budget(id=uuid7(), scope=scope, scope_id=scope_id, **values)
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError:
+        raise InvalidBudget(f"this {scope} has a budget already; change that one") from None
+    _tell(by, row.pk, {"scope": scope, "scope_id": str(scope_id)}, wanted)
+    return row.pk
+
+
+def change_budget(
+    budget_id: UUID, wanted: SetBudget, *, version: int | None = None, by: Actor, now: datetime
+) -> None:
+    """Set a budget's limits and period, if it is still the version that the caller saw.
+
+    A limit may be set where there was none, and lowered, but not below what is spent and set
+    aside; raises for a time end by it. Another period closes the one that is, or its life so far.
+
+    Raises:
+        UnknownBudget: this tenant has no such budget.
+        BudgetChanged: somebody changed it since.
+        InvalidBudget: it makes no sense, is above what is allowed now (raise it then), or below
+            what is taken already.
+    """
+    _check(wanted)
+    found = budgets.locked(budget_id)
+    if found is None:
+        raise UnknownBudget(f"there is no budget {budget_id}")
+    row, before = found
+    if version is not None and version != row.version:
+        raise BudgetChanged("somebody changed this budget since you read it; read it again")
+    if wanted.period is not Period.NONE and row.scope in {BudgetScope.RUN, BudgetScope.CHILD}:
+        raise InvalidBudget("the budget of a run has no periods", "/period")
+    after = _changed(row, before, wanted, now)
+    _check_change(before, after)
+    budgets.keep(row, after)
+    _tell(by, budget_id, {}, wanted)
+
+
+def _changed(row: Budget, before: Balance, wanted: SetBudget, now: datetime) -> Balance:
+    life = replace(before.life, extras=())
+    after = replace(before, limits=wanted.limits, soft=wanted.soft, lapsed=Amounts(), life=life)
+    is_same = wanted.period is life.period and wanted.anchor in {None, life.anchor}
+    if not is_same and wanted.period is Period.NONE:
+        raise InvalidBudget("a budget that has periods keeps having some", "/period")
+    if not is_same:
+        anchor = wanted.anchor or _beginning(wanted.period, now)
+        after = replace(_anew(row, wanted, anchor), soft=wanted.soft)
+    return replace(after, alerted=before.alerted & frozenset(reached(after)))
+
+
+def _anew(row: Budget, wanted: SetBudget, anchor: datetime | None) -> Balance:
+    """Close what was, and begin a first period at that moment: a shorter one than the others."""
+    begins = budgets.close(row)
+    fresh = periods.begun(wanted.limits, wanted.period, anchor, begins)
+    if (span := fresh.life.span) is None:
+        return fresh
+    return replace(fresh, life=replace(fresh.life, span=replace(span, starts_at=begins)))
+
+
+def _check_change(before: Balance, after: Balance) -> None:
+    for unit in Unit:
+        old, new = bar(before, unit), getattr(after.limits, unit)
+        taken = getattr(after.spent, unit) + getattr(after.reserved, unit)
+        if old is not None and (new is None or new > old):
+            said = f"{unit} is limited to {old} now; a higher limit is a raise"
+            raise InvalidBudget(said, f"/limits/{unit}")
+        if new is not None and new < taken:
+            said = f"{taken} of {unit} is spent or set aside already"
+            raise InvalidBudget(said, f"/limits/{unit}")
+
+
+def _check(wanted: SetBudget) -> None:
+    for which, limits in {Bar.HARD: wanted.limits, Bar.SOFT: wanted.soft}.items():
+        for unit in Unit:
+            limit = getattr(limits, unit)
+            if limit is not None and not 0 <= limit <= MOST:
+                at = f"/{'limits' if which is Bar.HARD else 'soft'}/{unit}"
+                raise InvalidBudget(f"a limit is from 0 to {MOST:,}", at)
+    for unit in Unit:
+        soft, hard = getattr(wanted.soft, unit), getattr(wanted.limits, unit)
+        if soft is not None and hard is not None and soft > hard:
+            raise InvalidBudget("a soft limit above the hard one tells nobody", f"/soft/{unit}")
+
+
+def _check_scope(scope: BudgetScope, scope_id: UUID) -> None:
+    if scope not in MADE:
+        raise InvalidBudget(f"a {scope} gets its budget when it begins", "/scope")
+    known: dict[BudgetScope, Any] = {
+        BudgetScope.TEAM: Team,
+        BudgetScope.USER: Principal,
+        BudgetScope.AGENT: Agent,
+    }
+    if scope in known and not known[scope].objects.filter(pk=scope_id).exists():
+        raise InvalidBudget(f"there is no {scope} {scope_id}", "/scope_id")
+    if scope == BudgetScope.TENANT and scope_id != tenancy.current():
+        raise InvalidBudget("this is another tenant's id, or none", "/scope_id")
+
+
+def _beginning(period: Period, now: datetime) -> datetime | None:
+    if period is Period.NONE:
+        return None
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    if period is Period.WEEK:
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if period is Period.MONTH else day
+
+
+def _tell(by: Actor, budget_id: UUID, what: JsonObject, wanted: SetBudget) -> None:
+    facts: dict[str, Any] = {**what, "period": wanted.period}
+    for name, limits in {"limits": wanted.limits, "soft": wanted.soft}.items():
+        facts[name] = {
+            unit.value: str(limit) for unit in Unit if (limit := getattr(limits, unit)) is not None
+        }
+    record(by, "budget.set", f"budget/{budget_id}", facts)

@@ -24,6 +24,7 @@ from runs import faults, guarding
 from runs.agents.program import Program
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec, decode
+from runs.core.effects import corrections
 from runs.core.graph import Graph
 from runs.core.lifecycle import FINAL, Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
@@ -304,7 +305,8 @@ class _Carrying:
         effects = [effect for done in executed.values() for effect in done.effects]
         effects += guarding.answered(self.claimed)
         leave = guarding.leave(self.claimed)
-        commit = reconcile(self.graph, self.checkpoint, results, leave=leave)
+        given = corrections(self.claimed.ledger)
+        commit = reconcile(self.graph, self.checkpoint, results, leave=leave, corrections=given)
         save = self._save_of(commit, executed)
         saved = self.engine.save(self.lease, _with_effects(save, effects))
         return self._after(commit, saved)

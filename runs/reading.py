@@ -79,4 +79,5 @@ def _recorded(super_step: int, raw: Mapping[str, Any]) -> Recorded:
         approval_reason=raw["approval_reason"] or "",
         approval_result=raw["approval_result"],
         approval_arguments=raw.get("approval_arguments"),
+        corrections=raw.get("corrections") or {},
     )

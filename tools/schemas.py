@@ -58,6 +58,15 @@ def faults(spec: ToolSpec, side: Side, value: Json) -> str:
         return f"its schema cannot be used: {error}"[:LONGEST_FAULT]
 
 
+def misfit(schema: JsonObject, value: Json) -> str:
+    """Say what of a value does not fit a schema, or nothing; a broken schema fits nothing."""
+    try:
+        Draft202012Validator.check_schema(dict(schema))
+        return "; ".join(_told(islice(_validator(schema).iter_errors(value), MOST_FAULTS)))
+    except (SchemaError, Unresolvable, RecursionError) as error:
+        return f"its schema cannot be used: {error}"[:LONGEST_FAULT]
+
+
 def _told(errors: Iterator[ValidationError]) -> Iterator[str]:
     for error in errors:
         pointer = "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)

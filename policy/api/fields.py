@@ -189,6 +189,9 @@ class ApprovalSerializer(serializers.Serializer[Any]):
     proposed = serializers.JSONField(
         allow_null=True, help_text="What the agent asked for, where a person edited the call"
     )
+    corrections = serializers.JSONField(
+        help_text="Channels of the run's state that were corrected with the decision"
+    )
     terms = serializers.JSONField(help_text="Of the rule, when it was asked")
     triggers = serializers.JSONField(help_text="What held a call that a rule allows")
     groups = serializers.ListField(child=serializers.CharField(), help_text="Who may decide now")
@@ -274,6 +277,14 @@ class OriginSerializer(serializers.Serializer[Any]):
     super_step = serializers.IntegerField(allow_null=True)
 
 
+class ReviewableSerializer(serializers.Serializer[Any]):
+    """A channel of the run's state that may be corrected with the decision."""
+
+    channel = serializers.CharField()
+    value = serializers.JSONField(allow_null=True, help_text="As it is now")
+    schema = serializers.JSONField(help_text="What it may be")
+
+
 class ApprovalDetailSerializer(ApprovalSerializer):
     """A question to people, what they did to it, and where its arguments come from."""
 
@@ -283,6 +294,7 @@ class ApprovalDetailSerializer(ApprovalSerializer):
     why_not = serializers.CharField(help_text="Why the caller may not decide; empty: may")
     decisions = DecisionSerializer(many=True)
     origins = OriginSerializer(many=True)
+    reviewable = ReviewableSerializer(many=True)
 
 
 class DecideRequest(StrictSerializer):
@@ -314,6 +326,10 @@ class DecideRequest(StrictSerializer):
     )
     agent = serializers.CharField(
         required=False, max_length=200, help_text="With escalate: an agent to ask instead"
+    )
+    state = serializers.DictField(
+        required=False,
+        help_text="With approve, reject, respond: reviewable channels, as they are to be",
     )
     until = serializers.DateTimeField(required=False, help_text="With defer")
 

@@ -77,6 +77,7 @@ class Approval(TenantRow):
     deferred_until = models.DateTimeField(null=True)
     edited_by = models.CharField(max_length=200, blank=True, db_default="")
     proposed = models.JSONField(null=True)
+    corrections = models.JSONField(default=dict, db_default={})
     delegate_run_id = models.UUIDField(null=True)
 
     class Meta(TenantRow.Meta):

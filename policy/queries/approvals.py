@@ -66,6 +66,7 @@ class ApprovalView:
     deferred_until: datetime | None
     edited_by: str
     proposed: Json
+    corrections: JsonObject
     delegate_run_id: UUID | None
 
     @property
@@ -149,6 +150,7 @@ def masked_approval(view: View) -> View:
         view,
         arguments=masked(view.arguments),
         proposed=masked(view.proposed),
+        corrections=dict.fromkeys(view.corrections, MASK),
         result=masked(view.result),
         signals={},
         triggers=[{**trigger, "detail": MASK} for trigger in view.triggers],

@@ -41,12 +41,14 @@ from policy.api.views import (
 from policy.core.actor import Actor
 from policy.errors import InvalidDecision
 from policy.models import Role
+from policy.queries import ApprovalView
 from runs import queries
 from runs.api import pages
 from runs.api.fields import ApprovalQuery
 from runs.operations import review
 from runs.operations.approve_many import Shown, approve_many
 from runs.operations.ask_agent import ask_agent
+from runs.operations.correct_state import Reviewable, reviewable
 from runs.operations.decide import Decide, decide_approval
 
 Act = Callable[[Actor, Mapping[str, Any], datetime], object]
@@ -268,6 +270,7 @@ def decide(
             reason=reason,
             result=asked["result"],
             arguments=asked.get("arguments"),
+            state=asked.get("state", {}),
         )
         decide_approval(command, by=by, now=now)
         return
@@ -298,7 +301,15 @@ def _detail(approval_id: UUID, actor: Actor, now: datetime) -> Answer:
     shown = {f.name: getattr(found, f.name) for f in fields(found)}
     body = {**shown, "summary": found.summary, "asked": found.asked}
     body["origins"] = queries.origins_of(found)
+    body["reviewable"] = _reviewable(found, actor)
     return Answer(200, dict(ApprovalDetailSerializer(body).data), {"ETag": etag_of(found.version)})
+
+
+def _reviewable(found: ApprovalView, actor: Actor) -> list[Reviewable]:
+    if not found.is_open:
+        return []
+    channels = reviewable(found.run_id)
+    return channels if actor.sees_content else [one.masked() for one in channels]
 
 
 def _done(approval_id: UUID, actor: Actor, action: str = "") -> dict[str, Any]:

@@ -25,6 +25,7 @@ from runs.console.tool_facts import facts_of
 from runs.errors import RunsError, UnknownApproval, UnknownRun
 from runs.operations import review
 from runs.operations.ask_agent import ask_agent
+from runs.operations.correct_state import FITTING, Reviewable, reviewable
 from runs.operations.decide import Decide, Decision, decide_approval
 
 DECISIONS: Final = ("approve", "edit", "reject", "respond", "happened", "not_happened")
@@ -67,9 +68,22 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         reviewed=reviewed,
         similar=similar,
         may_decide=may(request.actor, Role.REVIEWER),
+        channels=[_channel(one) for one in _reviewable(approval, request)],
         agents=[one.name for one in queries.agents() if one.name != approval.agent],
         is_unknown=approval.kind == "outcome_unknown",
     )
+
+
+def _reviewable(approval: ApprovalView, request: StaffRequest) -> list[Reviewable]:
+    """List what may be corrected with a decision here: nothing where several must approve."""
+    if not approval.is_open or approval.asked.needed > 1 or not may(request.actor, Role.REVIEWER):
+        return []
+    return reviewable(approval.run_id)
+
+
+def _channel(one: Reviewable) -> dict[str, Any]:
+    text = one.value if isinstance(one.value, str) else json.dumps(one.value, ensure_ascii=False)
+    return {"name": one.channel, "text": text, "schema": one.schema}
 
 
 def _by_argument(found: Any) -> dict[str, list[Any]]:
@@ -120,10 +134,21 @@ def _decide(request: StaffRequest, approval: ApprovalView) -> None:
         digest=form.get("digest", ""),
         version=_whole(form.get("version", "")),
         reason=form.get("reason", "").strip().replace("\x00", "")[:2000],
+        state=_corrections(request, approval) if decision in FITTING else {},
         arguments=_arguments(form.get("arguments", "")) if decision == "edit" else None,
         result=_result(form.get("result", "")) if decision in {"happened", "respond"} else None,
     )
     decide_approval(command, by=request.actor, now=timezone.now())
+
+
+def _corrections(request: StaffRequest, approval: ApprovalView) -> JsonObject:
+    """Read what somebody put in the place of channels; what they left as it was is none."""
+    found: dict[str, Any] = {}
+    for one in reviewable(approval.run_id):
+        given = request.POST.get(f"state-{one.channel}")
+        if given is not None and (value := _result(given)) != one.value:
+            found[one.channel] = value
+    return found
 
 
 def _arguments(text: str) -> JsonObject:

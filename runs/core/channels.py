@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, overload
 
-from policy.core.json import Json, copied, storable
-from runs.errors import InvalidWrite
+from policy.core.json import Json, JsonObject, copied, storable
+from runs.errors import InvalidGraph, InvalidWrite
 
 
 class Reducer(StrEnum):
@@ -95,9 +95,19 @@ class Log(Sequence[Any]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """One named piece of state."""
+    """One named piece of state.
+
+    With `reviewable`, a JSON Schema, whoever decides about a call may correct it, too. A log
+    only grows, so it cannot be.
+    """
 
     reducer: Reducer = Reducer.LAST
+    reviewable: JsonObject | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be; raises InvalidGraph."""
+        if self.reviewable is not None and self.reducer is Reducer.LOG:
+            raise InvalidGraph("a log only grows, so no reviewer can correct it")
 
     def empty(self) -> Any:
         """Give the value of a channel that nobody wrote."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from policy.core.json import Json, JsonObject
@@ -58,6 +59,7 @@ class Recorded:
 
     `approval` is the state of the approval it was held for, empty where there was none.
     `approval_arguments` are a person's, where they edited the call; None where nobody did.
+    `corrections` are what they put in the place of channels, with the decision.
     """
 
     place: Place
@@ -73,8 +75,14 @@ class Recorded:
     approval_reason: str = ""
     approval_result: Json = None
     approval_arguments: JsonObject | None = None
+    corrections: JsonObject = field(default_factory=dict)
 
     @property
     def answer(self) -> JsonObject:
         """Give a person's answer as the call's result, labelled as theirs."""
         return {"answered_by": self.approval_by, "answer": self.approval_result}
+
+
+def corrections(ledger: Iterable[Recorded]) -> dict[str, Json]:
+    """Collect what reviewers put in the place of channels; each channel has one correction."""
+    return {name: value for row in ledger for name, value in row.corrections.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from policy.core.json import Json
@@ -53,6 +54,8 @@ class Fail:
 
 Commit = Advance | Suspend | Fail
 
+NOTHING_CORRECTED: Final[Mapping[str, Json]] = MappingProxyType({})
+
 SUSPENDED_AS: Final[Mapping[Reason, RunState]] = {
     Reason.POISON: RunState.INTERRUPTED,
     Reason.VERSION: RunState.INTERRUPTED,
@@ -74,8 +77,12 @@ def reconcile(
     results: Mapping[str, TaskResult],
     *,
     leave: bool = False,
+    corrections: Mapping[str, Json] = NOTHING_CORRECTED,
 ) -> Commit:
-    """Merge the results of a super-step's tasks. Every task has one; `leave` as in `plan`."""
+    """Merge the results of a super-step's tasks. Every task has one; `leave` as in `plan`.
+
+    `corrections` are a reviewer's: the next checkpoint has them, whatever the tasks wrote there.
+    """
     ordered = [(task, results[task.id]) for task in checkpoint.tasks]
     for task, result in ordered:
         if isinstance(result, Broken):
@@ -88,7 +95,7 @@ def reconcile(
         if leave:
             watch = allowed(checkpoint.watch, checkpoint.super_step, graph.max_super_steps)
             checkpoint = replace(checkpoint, watch=watch)
-        return _advance(graph, checkpoint, finished)
+        return _advance(graph, checkpoint, finished, corrections)
     except (InvalidWrite, InvalidGraph) as error:
         return Fail(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
 
@@ -104,7 +111,10 @@ def _suspend(held: Iterable[Held]) -> Suspend:
 
 
 def _advance(
-    graph: Graph, checkpoint: Checkpoint, finished: list[tuple[TaskSpec, Finished]]
+    graph: Graph,
+    checkpoint: Checkpoint,
+    finished: list[tuple[TaskSpec, Finished]],
+    corrections: Mapping[str, Json],
 ) -> Advance:
     super_step = checkpoint.super_step + 1
     channels = dict(checkpoint.channels)
@@ -116,6 +126,9 @@ def _advance(
         channels[name] = channel.merge(name, channel.empty() if before is None else before, writes)
         written[name] = super_step
         changed[name] = _stored(channels[name], writes)
+    for name in corrections.keys() & graph.channels.keys():
+        channels[name] = changed[name] = corrections[name]
+        written[name] = super_step
     tasks = _next_tasks(graph, finished, changed)
     moved = tasks != checkpoint.tasks or _differs(checkpoint.channels, channels, changed)
     watch = watched(checkpoint.watch, (done.trace for _, done in finished), changed=moved)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from policy import reviews
 from policy.core.actor import Actor
-from policy.core.approvals import BECOMES, Asked, why_not_approve
+from policy.core.approvals import BECOMES, Asked, terms_from_json, why_not_approve
 from policy.core.json import Json, JsonObject, storable
 from policy.errors import InvalidDecision, NotAllowed
 from policy.models import Approval, ApprovalState, DecisionAction
@@ -17,6 +17,7 @@ from policy.reviews import Act
 from runs.errors import UnknownApproval
 from runs.models import Run
 from runs.nudging import wake
+from runs.operations.correct_state import FITTING, corrected
 from runs.operations.edit import edited
 
 Decision = Literal["approve", "edit", "reject", "respond", "happened", "not_happened"]
@@ -30,7 +31,7 @@ class Decide:
     """A decision, bound to what the person saw: the digest and the approval's version.
 
     `arguments` go with edit; `result` with respond (the answer) and with happened (what the
-    call gave).
+    call gave); `state` with approve, reject and respond (reviewable channels, as they are to be).
     """
 
     approval_id: UUID
@@ -94,6 +95,10 @@ def _must_fit(command: Decide, approval: Approval) -> None:
         raise InvalidDecision(NEEDS_A_REASON[decision])
     if decision == "respond" and command.result in (None, ""):
         raise InvalidDecision("an answer needs a result: it becomes the result of the call")
+    if command.state and decision not in FITTING:
+        raise InvalidDecision(f"the state is corrected with {', '.join(sorted(FITTING))}")
+    if command.state and terms_from_json(approval.terms).needed > 1:
+        raise InvalidDecision("where several must approve nobody corrects the state alone")
     if decision == "edit" and command.arguments is None:
         raise InvalidDecision("an edit needs the arguments, all of them")
 
@@ -113,18 +118,21 @@ def _free(approval: Approval) -> None:
 
 def _end(command: Decide, approval: Approval, by: Actor, now: datetime) -> ApprovalState:
     state = ApprovalState(BECOMES[approval.kind, command.decision])
+    corrections = corrected(approval, command.state, by=by) if command.state else {}
+    detail = {} if command.result is None else {"result": command.result}
     act = Act(
         action=DecisionAction(command.decision),
         at=now,
         reason=command.reason,
         is_final=True,
-        detail={} if command.result is None else {"result": command.result},
+        detail=detail | ({"state": corrections} if corrections else {}),
     )
     reviews.note(approval, by, act)
     approval.state, approval.version = state, approval.version + 1
     approval.decided_at, approval.decided_by = now, by.name
     approval.decision_reason = storable(command.reason)
     approval.result = storable(command.result)
+    approval.corrections = corrections
     approval.save()
     told = {"decision": command.decision, "by": by.name}
     reviews.notify(approval, "approval.decided", told)

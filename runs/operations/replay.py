@@ -14,13 +14,14 @@ from uuid import UUID
 
 from policy.core.json import Json, JsonObject, digest
 from policy.core.outcomes import ErrorClass
+from policy.models import Approval
 from runs import queries
 from runs.agents.program import Program
 from runs.agents.versions import program_of
 from runs.brake import Brake
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, encode
-from runs.core.effects import EffectState, Place, Recorded
+from runs.core.effects import EffectState, Place, Recorded, corrections
 from runs.core.guards import TASK
 from runs.core.reconcile import Advance, Fail, reconcile
 from runs.core.travel import rewound
@@ -113,7 +114,13 @@ class _Replay:
             task.id: execute(shell, claimed, program, checkpoint, task, Brake()).result
             for task in checkpoint.tasks
         }
-        return reconcile(program.graph, checkpoint, results, leave=leave)
+        return reconcile(
+            program.graph,
+            checkpoint,
+            results,
+            leave=leave,
+            corrections=corrections(claimed.ledger),
+        )
 
     def _program(self, super_step: int) -> Program:
         """Give the program that a super-step was executed with."""
@@ -142,7 +149,7 @@ class _Replay:
             head={},
             values={},
             kept={},
-            ledger=[_recorded(row) for row in rows],
+            ledger=_ledger(list(rows)),
         )
 
     def _shell(self, at: datetime) -> Shell:
@@ -176,7 +183,13 @@ class _Closed:
         return refuse
 
 
-def _recorded(row: Effect) -> Recorded:
+def _ledger(rows: list[Effect]) -> list[Recorded]:
+    asked = Approval.objects.filter(pk__in=[row.approval_id for row in rows if row.approval_id])
+    corrected: dict[UUID | None, JsonObject] = dict(asked.values_list("id", "corrections"))
+    return [_recorded(row, corrected.get(row.approval_id, {})) for row in rows]
+
+
+def _recorded(row: Effect, corrected: JsonObject) -> Recorded:
     return Recorded(
         place=Place(row.super_step, row.task, row.ordinal),
         digest=row.digest,
@@ -184,6 +197,7 @@ def _recorded(row: Effect) -> Recorded:
         effect=row.effect,
         attempt=row.attempt,
         outcome=row.outcome,
+        corrections=corrected,
     )
 
 

@@ -231,6 +231,7 @@ def _approval(row: ApprovalRow | None) -> dict[str, Any]:
         "approval_reason": row.decision_reason,
         "approval_result": row.result,
         "approval_arguments": None if row.proposed is None else row.arguments,
+        "corrections": row.corrections,
     }
 
 

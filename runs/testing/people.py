@@ -67,14 +67,25 @@ def cancel(store: MemoryStore, run: RunRow, reason: str) -> None:
             store.nudge(run)
 
 
-def decide(
-    store: MemoryStore, approval: ApprovalRow, decision: str, *, reason: str, result: Json, by: str
+def decide(  # noqa: PLR0913 - what a person's form holds, read by keyword
+    store: MemoryStore,
+    approval: ApprovalRow,
+    decision: str,
+    *,
+    reason: str,
+    result: Json,
+    by: str,
+    state: JsonObject | None = None,
 ) -> None:
     """Decide an approval once, and wake the run that waits; raises as `reviewing.decide`."""
     with store.lock:
         told = reviewing.decide(
             approval, decision, reason=reason, result=result, by=by, now=store.clock()
         )
+        if told is not None and state:
+            approval.corrections = stored(state)
+            facts = {"approval": approval.id, "channels": sorted(state), "by": by}
+            store.runs[approval.run_id].emit("run.corrected", facts)
         if told is not None:
             wake(store, store.runs[approval.run_id], "approval.decided", told)
 

@@ -28,8 +28,10 @@ from typing import Any, Final
 
 from policy.core.json import Json, JsonObject
 from policy.core.money import Balance, Limits, Unit
+from policy.errors import InvalidDecision
 from runs.advance import Burst, Engine
 from runs.agents.program import Program
+from runs.agents.reviewable import why_not_correct
 from runs.core.channels import Log
 from runs.core.checkpoint import decode
 from runs.core.effects import effect_key
@@ -243,9 +245,18 @@ class Played:
 
     # --- What people do ----------------------------------------------------------------------
 
-    def approve(self, approval: ApprovalRow | None = None, *, reason: str = "") -> Played:
-        """Approve a call (the one that waits, if it is the only one), and go on."""
-        return self._decide("approve", approval, reason)
+    def approve(
+        self,
+        approval: ApprovalRow | None = None,
+        *,
+        reason: str = "",
+        state: JsonObject | None = None,
+    ) -> Played:
+        """Approve a call (the one that waits, if it is the only one), and go on.
+
+        `state` puts values in the place of reviewable channels.
+        """
+        return self._decide("approve", approval, reason, state=state)
 
     def reject(self, reason: str, approval: ApprovalRow | None = None) -> Played:
         """Reject a call; the agent is told the reason. Goes on."""
@@ -286,14 +297,32 @@ class Played:
         return self._go_on()
 
     def _decide(
-        self, decision: str, approval: ApprovalRow | None, reason: str, result: Json = None
+        self,
+        decision: str,
+        approval: ApprovalRow | None,
+        reason: str,
+        result: Json = None,
+        state: JsonObject | None = None,
     ) -> Played:
         if approval is None:
             if len(self.approvals) != 1:
                 raise ValueError(f"{len(self.approvals)} approvals wait; say which one is meant")
             approval = self.approvals[0]
-        people.decide(self.store, approval, decision, reason=reason, result=result, by="tester")
+        self._must_fit(state or {})
+        people.decide(
+            self.store,
+            approval,
+            decision,
+            reason=reason,
+            result=result,
+            by="tester",
+            state=state,
+        )
         return self._go_on()
+
+    def _must_fit(self, state: JsonObject) -> None:
+        if why := why_not_correct(self._program.graph, state):
+            raise InvalidDecision(why)
 
     # --- Carrying on -------------------------------------------------------------------------
 

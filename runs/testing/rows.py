@@ -121,6 +121,7 @@ class ApprovalRow:
     decided_by: str = ""
     decision_reason: str = ""
     result: Json = None
+    corrections: JsonObject = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -96,7 +96,8 @@ def every_worker(stood: Stage) -> list[int]:
     """Give the processes that one nursery forked, those of other queues too."""
     (known,) = ready_workers(stood.supervisor.run).values()
     listed = subprocess.check_output(["/bin/ps", "-eo", "pid=,ppid="], text=True)
-    parents = dict(tuple(map(int, line.split())) for line in listed.splitlines())
+    pairs = [line.split() for line in listed.splitlines()]
+    parents = {int(pid): int(parent) for pid, parent in pairs}
     return [pid for pid, parent in parents.items() if parent == parents[known]]
 
 

@@ -43,6 +43,7 @@ CRASHES_OF_A_TASK = 5
 
 CANCELLED = RunState.CANCELLED, ErrorClass.CANCELLATION, "cancelled on request"
 EXPIRED = RunState.EXPIRED, ErrorClass.TIMEOUT, "past its deadline"
+CALLED_OFF = Broken(error_class=ErrorClass.CANCELLATION, detail="the run was called off")
 
 
 class Advanced(StrEnum):
@@ -142,7 +143,7 @@ class Engine:
         if claimed.crashes >= CRASHES_OF_A_TASK:
             return Executed(result=Held(reason=Reason.POISON))
         if claimed.cancel:
-            return Executed(result=_called_off(ErrorClass.CANCELLATION))
+            return Executed(result=CALLED_OFF)
         try:
             program = self.shell.world.program(claimed)
             checkpoint = self._checkpoint(claimed)
@@ -392,10 +393,6 @@ def _ending(wakeups: int, state: RunState, error_class: ErrorClass, detail: str)
         error_detail=detail,
         events=[(f"run.{state}", {"error_class": error_class, "detail": detail[:500]})],
     )
-
-
-def _called_off(error_class: ErrorClass) -> Broken:
-    return Broken(error_class=error_class, detail="the run was called off")
 
 
 def _with_effects(save: Save, effects: list[Any]) -> Save:

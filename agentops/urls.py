@@ -60,7 +60,9 @@ API: list[URLPattern | URLResolver] = [
     path("approvals/<uuid:approval_id>/similar", approval_views.ApprovalSimilar.as_view()),
     path("approvals/<uuid:approval_id>/decisions", approval_views.ApprovalDecisions.as_view()),
     path("budgets", budget_views.BudgetList.as_view()),
+    path("budgets/attribution", budget_views.Attribution.as_view()),
     path("budgets/<uuid:budget_id>", budget_views.BudgetDetail.as_view()),
+    path("budgets/<uuid:budget_id>/forecast", budget_views.BudgetForecast.as_view()),
     path("budgets/<uuid:budget_id>/raise", budget_views.BudgetRaising.as_view()),
     path(
         "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>/confirm",
@@ -100,6 +102,7 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/fork", travel_pages.fork, name="console-fork"),
     path("runs/<uuid:run_id>/compensate", undo.compensate, name="console-compensate"),
     path("budgets/", budgets.index, name="console-budgets"),
+    path("budgets/spending/", budgets.spending, name="console-spending"),
     path("budgets/<uuid:budget_id>/", budgets.detail, name="console-budget"),
     path("budgets/<uuid:budget_id>/raise", budgets.increase, name="console-raise"),
     path(

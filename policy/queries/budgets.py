@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_datetime
 
 from policy import tenancy
 from policy.core import money, periods
+from policy.core.forecast import Forecast, forecast
 from policy.core.money import (
     Alert,
     Amounts,
@@ -151,6 +152,20 @@ class AlertView:
     limit: Decimal
     used: Decimal
     run_id: UUID | None
+
+
+def forecasts(view: BudgetView) -> dict[Unit, Forecast]:
+    """Say for each unit of a budget what it will come to, as of when it was read."""
+    return {
+        unit.unit: forecast(
+            unit.spent + unit.overdraft,
+            unit.limit,
+            starts_at=view.period_starts_at or view.created_at,
+            ends_at=view.period_ends_at,
+            now=view.seen_at,
+        )
+        for unit in view.units
+    }
 
 
 def budgets(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from django.utils import timezone
@@ -12,11 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policy import queries as policy_queries
+from policy.api.errors import InvalidFields
 from policy.api.fields import (
     BudgetDetailSerializer,
     BudgetSerializer,
     DeclineRequest,
     LimitsSerializer,
+    MoneyField,
     RaiseRequest,
 )
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
@@ -27,6 +30,7 @@ from policy.api.views import (
     body_of,
     etag_of,
     matched_version,
+    money,
     page_body,
     position_of,
     query_of,
@@ -39,6 +43,9 @@ from runs.api.fields import BudgetQuery
 from runs.operations.decide_raise import confirm_raise, decline_raise
 from runs.operations.raise_budget import Raise, raise_budget
 from runs.operations.set_budget import MADE, SetBudget, change_budget, make_budget
+from runs.queries.attribution import Attribute, attribution
+
+DEFAULT_TIME: Final = timedelta(days=30)
 
 
 class ChangeRequest(StrictSerializer):
@@ -62,6 +69,54 @@ class BudgetRequest(ChangeRequest):
 
     scope = serializers.ChoiceField([scope.value for scope in MADE])
     scope_id = serializers.UUIDField(help_text="Of the tenant, team, user, agent or thread")
+
+
+class UnitForecastSerializer(serializers.Serializer[Any]):
+    """What one unit will come to."""
+
+    rate_per_hour = MoneyField()
+    exhausted_at = serializers.DateTimeField(allow_null=True, help_text="null: not in this period")
+    at_period_end = MoneyField(allow_null=True, help_text="null: there is no period")
+
+
+class ForecastSerializer(serializers.Serializer[Any]):
+    """A straight line through the beginning of the period and now."""
+
+    as_of = serializers.DateTimeField()
+    period_ends_at = serializers.DateTimeField(allow_null=True)
+    cost = UnitForecastSerializer()
+    tokens = UnitForecastSerializer()
+    model_calls = UnitForecastSerializer()
+    tool_calls = UnitForecastSerializer()
+
+
+class AttributionQuery(StrictSerializer):
+    """By what spending is told apart, and of which time."""
+
+    by = serializers.ChoiceField([by.value for by in Attribute])
+    since = serializers.DateTimeField(required=False, help_text="30 days before `until`")
+    until = serializers.DateTimeField(required=False, help_text="now")
+
+
+class SpentSerializer(serializers.Serializer[Any]):
+    """What was spent by one of them."""
+
+    key = serializers.CharField(help_text="Its id, or its name where it has none; empty: nobody's")
+    name = serializers.CharField()
+    cost = MoneyField()
+    estimated = MoneyField(help_text="Cost of calls that are estimated, at least in part")
+    tokens = serializers.IntegerField()
+    model_calls = serializers.IntegerField()
+    tool_calls = serializers.IntegerField()
+
+
+class AttributionSerializer(serializers.Serializer[Any]):
+    """What was spent in a time, the most expensive first; at most 200."""
+
+    by = serializers.CharField()
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    results = SpentSerializer(many=True)
 
 
 class BudgetList(ApiView):
@@ -137,6 +192,51 @@ class BudgetDetail(ApiView):
         with self.scope():
             change_budget(budget_id, _wanted(asked), version=version, by=actor, now=timezone.now())
             return _budget(budget_id).response()
+
+
+class BudgetForecast(ApiView):
+    """What a budget will come to."""
+
+    @extend_schema(
+        operation_id="budgets_forecast",
+        summary="When a budget is used up, and what its period comes to, as it goes on now",
+        responses=ForecastSerializer,
+    )
+    def get(self, request: Request, budget_id: UUID) -> Response:  # noqa: ARG002
+        """Say what a budget will come to if spending goes on as it does."""
+        with self.scope():
+            found = queries.known_budget(budget_id)
+        told = {
+            unit.value: {
+                "rate_per_hour": money(one.rate_per_hour),
+                "exhausted_at": one.exhausted_at,
+                "at_period_end": None if one.at_period_end is None else money(one.at_period_end),
+            }
+            for unit, one in policy_queries.forecasts(found).items()
+        }
+        return Response({"as_of": found.seen_at, "period_ends_at": found.period_ends_at, **told})
+
+
+class Attribution(ApiView):
+    """Whose money it was."""
+
+    @extend_schema(
+        operation_id="budgets_attribution",
+        summary="What was spent in a time, by tenant, team, agent, run, tool, model or user",
+        parameters=[AttributionQuery],
+        responses=AttributionSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Tell apart what the ledger says that was spent, the most expensive first."""
+        asked = query_of(request, AttributionQuery)
+        until = asked.get("until") or timezone.now()
+        since = asked.get("since") or until - DEFAULT_TIME
+        if since >= until:
+            raise InvalidFields([("/query/since", "must be before `until`")])
+        with self.scope():
+            found = attribution(Attribute(asked["by"]), since=since, until=until)
+        told = {"by": asked["by"], "since": since, "until": until, "results": found}
+        return Response(AttributionSerializer(told).data)
 
 
 class BudgetRaising(ApiView):

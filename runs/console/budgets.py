@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 from uuid import UUID
@@ -23,6 +23,7 @@ from runs import queries
 from runs.errors import RunsError, UnknownBudget
 from runs.operations.decide_raise import confirm_raise, decline_raise
 from runs.operations.raise_budget import Raise, raise_budget
+from runs.queries.attribution import Attribute, attribution
 
 SHOWN: Final = 100
 SHARED: Final = (
@@ -59,6 +60,7 @@ def detail(request: StaffRequest, budget_id: UUID) -> HttpResponse:
         f"Budget of {name}",
         budget=budget,
         name=name,
+        forecasts=policy_queries.forecasts(budget),
         raises=policy_queries.raises_of(budget_id),
         proposals=policy_queries.proposals_of(budget_id),
         alerts=policy_queries.alerts_of(budget_id),
@@ -86,6 +88,28 @@ def increase(request: StaffRequest, budget_id: UUID) -> HttpResponse:
 
     attempt(request, act, RunsError)
     return redirect("console-budget", budget_id)
+
+
+@staff_page
+def spending(request: StaffRequest) -> HttpResponse:
+    """Tell apart what was spent in some days, by one thing or another."""
+    asked = request.GET.get("by", Attribute.AGENT)
+    by = Attribute(asked) if asked in list(Attribute) else Attribute.AGENT
+    today = timezone.now().date()
+    last = _day(request.GET.get("until", "")) or today
+    first = _day(request.GET.get("since", "")) or last - timedelta(days=29)
+    since = datetime.combine(min(first, last), time.min, tzinfo=UTC)
+    until = datetime.combine(max(first, last), time.min, tzinfo=UTC) + timedelta(days=1)
+    return page(
+        request,
+        "console/spending.html",
+        "Spending",
+        every=list(Attribute),
+        by=by.value,
+        first=min(first, last).isoformat(),
+        last=max(first, last).isoformat(),
+        rows=attribution(by, since=since, until=until),
+    )
 
 
 @staff_page
@@ -140,13 +164,17 @@ def _until(request: StaffRequest) -> datetime:
     Raises:
         InvalidRaise: it is no date.
     """
-    try:
-        day = parse_date(request.POST.get("until", ""))
-    except ValueError:
-        day = None
+    day = _day(request.POST.get("until", ""))
     if day is None:
         raise InvalidRaise("name the last day on which the raise holds, like 2030-12-31")
     return datetime.combine(day, time.min, tzinfo=UTC) + timedelta(days=1)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return parse_date(text)
+    except ValueError:
+        return None
 
 
 def _known(budget_id: UUID) -> BudgetView:

@@ -8,6 +8,7 @@ at every super-step: the input is checkpoint 0's.
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -261,6 +262,7 @@ class Effect(HotRow):
                 name="effect_compensated_once",
             ),
         ]
+        indexes = [BrinIndex(fields=["claimed_at"], name="effect_by_moment")]
 
 
 class RunEvent(HotRow):

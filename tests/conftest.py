@@ -112,7 +112,7 @@ def tenant(migrated: None) -> Iterator[UUID]:  # noqa: ARG001 - wanted for what 
     from policy.operations.create_tenant import create_tenant
 
     slug = f"t-{secrets.token_hex(6)}"
-    yield create_tenant(slug, slug)
+    yield create_tenant(slug, slug, policy=None)
     connection.close()
 
 
@@ -122,4 +122,4 @@ def other_tenant(migrated: None) -> UUID:  # noqa: ARG001 - wanted for what it d
     from policy.operations.create_tenant import create_tenant
 
     slug = f"o-{secrets.token_hex(6)}"
-    return create_tenant(slug, slug)
+    return create_tenant(slug, slug, policy=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -12,9 +13,12 @@ from uuid_utils.compat import uuid7
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
+from policy.documents import SHIPPED
 from policy.errors import PolicyError
 from policy.models import Tenant
+from policy.operations.policies import activate, create_version
 
+DEFAULT_POLICY: Final = SHIPPED / "default.yaml"
 SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?\Z")
 
 
@@ -26,12 +30,17 @@ class SlugTaken(PolicyError):  # noqa: N818
     """Another tenant has this slug; no tenant was created."""
 
 
-def create_tenant(slug: str, name: str, *, by: Actor = SYSTEM) -> UUID:
-    """Create a tenant without a policy, which denies everything until it gets one.
+def create_tenant(
+    slug: str, name: str, *, policy: Path | None = DEFAULT_POLICY, by: Actor = SYSTEM
+) -> UUID:
+    """Create a tenant with a policy in force: the default one, or another file's.
+
+    Without any (None) everything is denied until it gets one.
 
     Raises:
         InvalidSlug: the slug cannot stand in addresses and commands.
         SlugTaken: it is another tenant's.
+        InvalidPolicy, OSError: the policy cannot be used; no tenant was created.
     """
     if not SLUG.match(slug):
         raise InvalidSlug(f"{slug!r} must be lower-case letters, digits and hyphens, at most 50")
@@ -40,6 +49,9 @@ def create_tenant(slug: str, name: str, *, by: Actor = SYSTEM) -> UUID:
         with tenancy.scope(tenant_id), transaction.atomic():
             Tenant.objects.create(id=tenant_id, slug=slug, name=name)
             record(by, "tenant.create", f"tenant/{tenant_id}", {"slug": slug, "name": name})
+            if policy is not None:
+                note = "what a tenant begins with"
+                activate(create_version(policy.read_bytes(), note=note, by=by), by=by)
     except IntegrityError as error:
         if "slug" not in str(error):
             raise

@@ -157,3 +157,11 @@ def test_pruning_is_tried_first_and_then_done(room: Room, slug: str) -> None:
     assert [line["dry_run"] for line in told] == [True, False, False]
     assert told[0] == {**told[1], "dry_run": True}
     assert told[1]["checkpoints"] == 1
+
+
+def test_a_tenant_begins_with_the_default_policy_unless_told_otherwise(slug: str) -> None:
+    said("tenant", "create", f"{slug}-a")
+    said("tenant", "create", f"{slug}-b", "--no-policy")
+
+    assert "asked for, value by value" in said("policy", "show", "--tenant", f"{slug}-a")
+    assert "everything is denied" in said("policy", "show", "--tenant", f"{slug}-b")

@@ -15,7 +15,7 @@ from policy.core.money import Unit
 from policy.errors import PolicyError
 from policy.management.tenants import named_tenant
 from policy.models import Budget, BudgetScope, Tenant
-from policy.operations.create_tenant import create_tenant
+from policy.operations.create_tenant import DEFAULT_POLICY, create_tenant
 from policy.operations.set_tenant import set_budget, set_raise_alone, set_retention
 from runs.operations.raise_budget import Raise, carry_out
 
@@ -34,6 +34,11 @@ class Command(BaseCommand):
         create = verbs.add_parser("create", help="create a tenant")
         create.add_argument("slug", help="lower-case letters, digits and hyphens")
         create.add_argument("--name", default="", help="as people read it (default: the slug)")
+        create.add_argument(
+            "--no-policy",
+            action="store_true",
+            help="deny everything until a policy is applied; else the default one is in force",
+        )
         change = verbs.add_parser("set", help="say what holds for a tenant, and show it")
         change.add_argument(
             "--retention-days",
@@ -73,8 +78,9 @@ class Command(BaseCommand):
             self.stdout.write(f"{tenant.id}  {tenant.slug}  {tenant.name}")
 
     def _create(self, options: dict[str, Any]) -> None:
-        slug = options["slug"]
-        self.stdout.write(str(create_tenant(slug, options["name"] or slug, by=OPERATOR)))
+        slug, policy = options["slug"], None if options["no_policy"] else DEFAULT_POLICY
+        made = create_tenant(slug, options["name"] or slug, policy=policy, by=OPERATOR)
+        self.stdout.write(str(made))
 
     def _set(self, options: dict[str, Any]) -> None:
         days, budget = options["retention_days"], options["budget"]

@@ -17,7 +17,8 @@ TAKEN: Final = frozenset({"agent", "tools", "agents", "test_agent"})
 
 NEXT: Final = """
   test it      python -m pytest {folder}
-  allow it     python manage.py policy apply {folder}/policy.yaml --tenant demo
+  allow it     the default policy, which a tenant begins with, lets it read; or
+               python manage.py policy apply {folder}/policy.yaml --tenant demo
                (this puts its rules in force instead of those there are; join them if you need both)
   start it     curl http://127.0.0.1:8000/api/v1/runs -H "Authorization: Bearer $KEY" \\
                  -H "Content-Type: application/json" -H "Idempotency-Key: $(uuidgen)" \\

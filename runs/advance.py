@@ -22,13 +22,13 @@ import structlog
 from policy.core.outcomes import ErrorClass
 from runs import faults, guarding
 from runs.agents.program import Program
+from runs.answering import reconciled
 from runs.brake import Brake
 from runs.core.checkpoint import Checkpoint, TaskSpec, decode
-from runs.core.effects import corrections
 from runs.core.graph import Graph
 from runs.core.lifecycle import FINAL, Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
-from runs.core.reconcile import Advance, Commit, Fail, Suspend, reconcile
+from runs.core.reconcile import Advance, Commit, Fail, Suspend
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, StoreAway, UnknownAgent, UnknownVersion
 from runs.execute import Executed, execute
@@ -305,9 +305,8 @@ class _Carrying:
         results |= {task: done.result for task, done in executed.items()}
         effects = [effect for done in executed.values() for effect in done.effects]
         effects += guarding.answered(self.claimed)
-        leave = guarding.leave(self.claimed)
-        given = corrections(self.claimed.ledger)
-        commit = reconcile(self.graph, self.checkpoint, results, leave=leave, corrections=given)
+        heard = [answer for done in executed.values() for answer in done.heard]
+        commit = reconciled(self.shell, self.claimed, self.program, self.checkpoint, results, heard)
         save = self._save_of(commit, executed)
         saved = self.engine.save(self.lease, _with_effects(save, effects))
         return self._after(commit, saved)
@@ -315,17 +314,18 @@ class _Carrying:
     def _save_of(self, commit: Commit, executed: Mapping[str, Executed]) -> Save:
         wakeups = self.claimed.wakeups
         match commit:
-            case Advance(checkpoint=checkpoint, writes=writes, ended=ended, output=output):
+            case Advance() as done:
                 self.steps += 1
-                events: list[tuple[str, Any]] = [("super_step.committed", self._facts(checkpoint))]
-                if ended:
+                facts = self._facts(done.checkpoint)
+                events: list[Any] = [("super_step.committed", facts), *done.told]
+                if done.ended:
                     events.append(("run.succeeded", {}))
                 return Save(
-                    state=RunState.SUCCEEDED if ended else self._onward(),
+                    state=RunState.SUCCEEDED if done.ended else self._onward(),
                     wakeups=wakeups,
-                    checkpoint=checkpoint,
-                    writes=writes,
-                    output=output,
+                    checkpoint=done.checkpoint,
+                    writes=done.writes,
+                    output=done.output,
                     events=events,
                 )
             case Suspend(state=state, reason=reason, due_at=due_at):

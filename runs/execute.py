@@ -26,6 +26,7 @@ import structlog
 from gateway.core.messages import ModelRequest, ToolOffer
 from policy.core.json import Json, JsonObject, digest, storable
 from policy.core.outcomes import ErrorClass, Outcome
+from policy.provenance import Answer
 from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
 from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, AskingTool
@@ -64,6 +65,7 @@ class Executed:
     effects: tuple[Settled, ...] = ()
     stopped: ErrorClass | None = None
     released: bool = False
+    heard: tuple[Answer, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -273,7 +275,7 @@ def _executed(run: TaskRun, result: TaskResult) -> Executed:
         return Executed(result=_held(run.held), effects=effects)
     if isinstance(result, Finished):
         result = replace(result, trace=trace_of(run.called, waited=run.waited))
-    return Executed(result=result, effects=effects)
+    return Executed(result=result, effects=effects, heard=tuple(run.asker.answered))
 
 
 def _run_node(run: TaskRun, setting: Setting) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -25,8 +25,10 @@ from policy.enforce import Permit
 from policy.gates.gate import Gate, rules_in_force
 from policy.learnt import learnt_of
 from policy.policies import of_version
+from policy.provenance.answers import Rules
 from runs.agents.program import Program
 from runs.agents.versions import autonomy_of, program_of, resolve
+from runs.answer_rules import answer_rules
 from runs.errors import StoreAway
 from runs.ports import Claimed
 from runs.queries.spending import budget_used
@@ -146,6 +148,20 @@ class LiveWorld:
         """Learn what became of a call."""
         self._gate.back(cleared, outcome)
 
+    def answer_rules(self, claimed: Claimed) -> Rules:
+        """Give what may not leave with an answer, and what is done with it."""
+        return self._once(claimed.lease.tenant_id, "answer rules", answer_rules, SHORT)
+
+    def foreign(self, tenant_id: str, ids: Collection[str]) -> set[str]:
+        """Name those of these ids that are of another tenant's things."""
+
+        def read() -> set[str]:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT runs_foreign(%s, %s::uuid[])", [tenant_id, sorted(ids)])
+                return {str(found) for found in cursor.fetchone()[0]}
+
+        return _read(tenant_id, read)
+
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""
         return await tools_invoke.invoke(call, permit=permit, now=now)
@@ -170,12 +186,17 @@ class LiveWorld:
         if known is not None and now < known[0]:
             value: T = known[1]
             return value
-        try:
-            with tenancy.scope(UUID(tenant_id)):
-                value = read()
-        except (OperationalError, InterfaceError) as error:
-            raise StoreAway(f"{type(error).__name__}: {error}") from error
-        finally:
-            connection.close()
+        value = _read(tenant_id, read)
         self._known[key] = (now + life, value)
         return value
+
+
+def _read(tenant_id: str, read: Callable[[], T]) -> T:
+    """Read within the tenant's scope, or raise StoreAway."""
+    try:
+        with tenancy.scope(UUID(tenant_id)):
+            return read()
+    except (OperationalError, InterfaceError) as error:
+        raise StoreAway(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.close()

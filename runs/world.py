@@ -6,7 +6,7 @@ from memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from policy.core.decide import Policy
 from policy.core.gate import Barred, Cleared, Outgoing
 from policy.core.outcomes import Outcome
 from policy.enforce import Permit
+from policy.provenance.answers import Rules
 from runs.agents.program import Program
 from runs.ports import Claimed
 from tools.core.finding import Found
@@ -84,6 +85,14 @@ class World(Protocol):
 
     def back(self, cleared: Cleared, outcome: Outcome | None) -> None:
         """Learn what became of a call; None where it was not sent, or cut."""
+        ...
+
+    def answer_rules(self, claimed: Claimed) -> Rules:
+        """Give what may not leave with an answer of the tenant's, and what is done with it."""
+        ...
+
+    def foreign(self, tenant_id: str, ids: Collection[str]) -> set[str]:
+        """Name those of these ids that are of another tenant's things."""
         ...
 
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:

@@ -50,6 +50,13 @@ class Tenant(models.Model):
         blank=True,
         help_text="US dollars that one person may raise a budget by; empty: any amount.",
     )
+    answers = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        editable=False,
+        help_text="What is done with secrets, links and ids in answers; redact where not said.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -15,6 +16,7 @@ from policy.core.actor import Actor
 from policy.errors import InvalidSetting, NoTenantScope
 from policy.models import Budget, BudgetScope, Tenant
 from policy.models.tenants import HEAVIEST, LONGEST_RETENTION
+from policy.provenance.answers import KINDS, Mode
 
 MOST = Decimal(10) ** 10
 UNBOUNDED = 0
@@ -35,6 +37,23 @@ def set_retention(days: int | None, *, by: Actor) -> None:
     before, tenant.retention_days = tenant.retention_days, days
     tenant.save(update_fields=["retention_days"])
     record(by, "tenant.set", f"tenant/{tenant.id}", {"retention_days": days, "before": before})
+
+
+def set_answers(wanted: Mapping[str, str], *, by: Actor) -> None:
+    """Say what is done with answers that hold secrets, links or ids; what is left out stays.
+
+    Counts within two seconds, for answers from then on.
+
+    Raises:
+        InvalidSetting: there is no such kind, or nothing of the sort is done.
+    """
+    for kind, mode in wanted.items():
+        if kind not in KINDS or mode not in set(Mode):
+            raise InvalidSetting(f"say one of {', '.join(KINDS)} and one of {', '.join(Mode)}")
+    tenant = _locked()
+    before, tenant.answers = tenant.answers, {**tenant.answers, **wanted}
+    tenant.save(update_fields=["answers"])
+    record(by, "tenant.set", f"tenant/{tenant.id}", {"answers": tenant.answers, "before": before})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,6 +145,10 @@ class Background:
         quiet.add(source.value)
         self._quiet.append((source, quiet))
 
+    def trusted_values(self) -> list[Json]:
+        """Give what the trusted sources say."""
+        return [source.value for source, _ in self._trusted]
+
     def standing(self, value: Json) -> list[str]:
         """List the leaves of a value that stand in a trusted source, by their pointers."""
         return [

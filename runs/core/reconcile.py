@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
-from policy.core.json import Json
+from policy.core.json import Json, JsonObject
 from policy.core.outcomes import ErrorClass
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, TaskSpec
@@ -26,13 +26,14 @@ from runs.errors import InvalidGraph, InvalidWrite
 class Advance:
     """The super-step is complete: the next checkpoint, and what it wrote.
 
-    `ended` says that no task comes next; `output` is then the run's.
+    `ended` says that no task comes next; `output` is then the run's. `told` are events.
     """
 
     checkpoint: Checkpoint
     writes: Mapping[str, Json]
     ended: bool
     output: Json = None
+    told: tuple[tuple[str, JsonObject], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

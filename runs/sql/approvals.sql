@@ -172,28 +172,31 @@ BEGIN
 END $$;
 
 -- What an agent that was asked says: {decision, reason, result}. An object that names a decision
--- is taken at its word, also where a model wrote it as text; anything else is an answer. A run
+-- is taken at its word, also where a model wrote it as text (a react agent's `answer`); anything
+-- else is an answer. A run
 -- that did not succeed says nothing.
 CREATE OR REPLACE FUNCTION runs_advice(p_state text, p_output jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-  v_said jsonb := p_output;
+  v_answer jsonb := CASE WHEN p_output ->> 'answer' IS NOT NULL AND NOT p_output ? 'decision'
+    THEN p_output -> 'answer' ELSE p_output END;
+  v_said jsonb := v_answer;
 BEGIN
   IF p_state <> 'succeeded' THEN
     RETURN jsonb_build_object('decision', 'none', 'reason', 'its run ended as ' || p_state);
   END IF;
-  IF jsonb_typeof(p_output) = 'string' AND btrim(p_output #>> '{}') LIKE '{%' THEN
+  IF jsonb_typeof(v_answer) = 'string' AND btrim(v_answer #>> '{}') LIKE '{%' THEN
     BEGIN
-      v_said := (p_output #>> '{}')::jsonb;
+      v_said := (v_answer #>> '{}')::jsonb;
     EXCEPTION WHEN data_exception THEN
-      v_said := p_output;
+      v_said := v_answer;
     END;
   END IF;
   IF jsonb_typeof(v_said) = 'object' AND v_said ->> 'decision' IN ('approve', 'reject', 'respond') THEN
     RETURN jsonb_build_object('decision', v_said ->> 'decision',
       'reason', left(coalesce(v_said ->> 'reason', ''), 2000), 'result', v_said -> 'result');
   END IF;
-  RETURN jsonb_build_object('decision', 'respond', 'reason', '', 'result', p_output);
+  RETURN jsonb_build_object('decision', 'respond', 'reason', '', 'result', v_answer);
 END $$;
 
 -- Say whether an agent's word ends this question by itself: its terms allow it, one is enough,

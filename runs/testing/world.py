@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -23,6 +23,7 @@ from policy.core.gate import Barred, Cleared, Outgoing
 from policy.core.json import Json, JsonObject, storable
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.enforce import Permit
+from policy.provenance.answers import Rules
 from runs.agents.program import Program
 from runs.errors import UnknownAgent
 from runs.ports import Claimed
@@ -71,6 +72,7 @@ class MemoryWorld:
     models: Mapping[str, ScriptedModel] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     known: Evidence = field(default_factory=Evidence)
+    answers: Rules = field(default_factory=Rules)
     pulse: Callable[[], None] = _alive
     gate: Callable[[Outgoing], Cleared | Barred] = Cleared
     answered: list[tuple[Cleared, Outcome | None]] = field(default_factory=list)
@@ -136,6 +138,14 @@ class MemoryWorld:
     def back(self, cleared: Cleared, outcome: Outcome | None) -> None:
         """Remember what became of a call."""
         self.answered.append((cleared, outcome))
+
+    def answer_rules(self, claimed: Claimed) -> Rules:  # noqa: ARG002 - one for all
+        """Give what may not leave with an answer."""
+        return self.answers
+
+    def foreign(self, tenant_id: str, ids: Collection[str]) -> set[str]:  # noqa: ARG002 - one tenant
+        """Know of nobody else."""
+        return set()
 
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""

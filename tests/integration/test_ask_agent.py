@@ -86,8 +86,9 @@ def test_by_default_what_it_says_is_advice_and_a_person_decides(room: Room) -> N
     assert desk.world.calls == []
 
 
-def test_where_it_may_its_answer_takes_the_place_of_the_call(room: Room) -> None:
-    waiting, _ = asked(room, "respond", "pay tomorrow")
+@pytest.mark.parametrize("says", ["pay tomorrow", {"answer": "pay tomorrow"}])
+def test_where_it_may_its_answer_takes_the_place_of_the_call(room: Room, says: Json) -> None:
+    waiting, _ = asked(room, "respond", says)
     room.sweep(waiting)
 
     assert room.output(waiting) == {"answered_by": "agent knower", "answer": "pay tomorrow"}
@@ -95,8 +96,12 @@ def test_where_it_may_its_answer_takes_the_place_of_the_call(room: Room) -> None
     assert desk.world.calls == []
 
 
-def test_a_rejection_written_as_text_is_taken_at_its_word(room: Room) -> None:
-    waiting, _ = asked(room, "respond", '{"decision": "reject", "reason": "too much"}')
+REJECTS = '{"decision": "reject", "reason": "too much"}'
+
+
+@pytest.mark.parametrize("says", [REJECTS, {"answer": REJECTS}])
+def test_a_rejection_written_as_text_is_taken_at_its_word(room: Room, says: Json) -> None:
+    waiting, _ = asked(room, "respond", says)
     room.sweep(waiting)
 
     row = the_question(room, waiting)

@@ -16,7 +16,8 @@ from policy.errors import PolicyError
 from policy.management.tenants import named_tenant
 from policy.models import Budget, BudgetScope, Tenant
 from policy.operations.create_tenant import DEFAULT_POLICY, create_tenant
-from policy.operations.set_tenant import set_budget, set_raise_alone, set_retention
+from policy.operations.set_tenant import set_answers, set_budget, set_raise_alone, set_retention
+from policy.provenance.answers import KINDS, Mode
 from runs.operations.raise_budget import Raise, carry_out
 
 OPERATOR: Final = command("tenant")
@@ -57,6 +58,12 @@ class Command(BaseCommand):
             metavar="AMOUNT",
             help="US dollars by which one person may raise a budget, or `any`; more needs two",
         )
+        change.add_argument(
+            "--answers",
+            action="append",
+            metavar="KIND=MODE",
+            help="what is done with secrets, links or ids in answers: redact, withhold or report",
+        )
         show = verbs.add_parser("show", help="show what holds for a tenant")
         for verb in (change, show):
             verb.add_argument("slug", help="the tenant's slug")
@@ -85,8 +92,9 @@ class Command(BaseCommand):
     def _set(self, options: dict[str, Any]) -> None:
         days, budget = options["retention_days"], options["budget"]
         alone = options["raise_alone_up_to"]
-        if days is None and budget is None and alone is None:
-            raise CommandError("give --retention-days, --budget or --raise-alone-up-to")
+        answers = options["answers"]
+        if days is None and budget is None and alone is None and not answers:
+            raise CommandError("give --retention-days, --budget, --raise-alone-up-to or --answers")
         with tenancy.scope(named_tenant(options["slug"]).id):
             if days is not None:
                 set_retention(None if days == FOR_EVER else days, by=OPERATOR)
@@ -94,6 +102,8 @@ class Command(BaseCommand):
                 _set_budget(budget)
             if alone is not None:
                 set_raise_alone(None if alone == "any" else _amount_of(alone), by=OPERATOR)
+            if answers:
+                set_answers(dict(one.partition("=")[::2] for one in answers), by=OPERATOR)
         self._show(options)
 
     def _show(self, options: dict[str, Any]) -> None:
@@ -109,6 +119,9 @@ class Command(BaseCommand):
         alone = tenant.raise_alone_up_to
         most = "any amount" if alone is None else f"up to {alone:f} USD"
         self.stdout.write(f"one may raise    {most}")
+        done = {kind: tenant.answers.get(kind, Mode.REDACT) for kind in KINDS}
+        said = ", ".join(f"{kind}: {mode}" for kind, mode in done.items())
+        self.stdout.write(f"in answers       {said}")
 
 
 def _budget() -> Budget | None:

@@ -1,0 +1,78 @@
+"""A super-step's end, and where it is the run's: its answer looked through before it leaves.
+
+The answer is what a run gives to whoever started it: a caller, a parent, a question. The state
+and the ledger keep what the agent wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from policy.core.json import Json
+from policy.core.outcomes import ErrorClass
+from policy.core.provenance import Label
+from policy.provenance import Answer
+from policy.provenance.answers import Checked, check, has_links, hosts_in, ids_in
+from runs import guarding
+from runs.agents.program import Program
+from runs.asking.told import TOO_LONG, background_of
+from runs.core.checkpoint import Checkpoint
+from runs.core.effects import corrections
+from runs.core.reconcile import Advance, Commit, Fail, reconcile
+from runs.core.results import TaskResult
+from runs.ports import Claimed
+from runs.shell import Shell
+
+ELSEWHERE: Final = Answer(place="", name="another task", label=Label.EARLIER, value=TOO_LONG)
+
+
+def reconciled(
+    shell: Shell,
+    claimed: Claimed,
+    program: Program,
+    checkpoint: Checkpoint,
+    results: Mapping[str, TaskResult],
+    heard: Sequence[Answer],
+) -> Commit:
+    """Merge a super-step's results; an answer leaves as the tenant's settings say.
+
+    `heard` is what its tasks were told, those that were executed here.
+    """
+    commit = reconcile(
+        program.graph,
+        checkpoint,
+        results,
+        leave=guarding.leave(claimed),
+        corrections=corrections(claimed.ledger),
+    )
+    if not isinstance(commit, Advance) or not commit.ended or commit.output is None:
+        return commit
+    return _judged(shell, claimed, commit, _checked(shell, claimed, program, commit.output, heard))
+
+
+def _checked(
+    shell: Shell, claimed: Claimed, program: Program, output: Json, heard: Sequence[Answer]
+) -> Checked:
+    hosts: set[str] | None = None
+    if has_links(output):
+        of_others = any(row.effect for row in claimed.ledger if row.place.task in claimed.kept)
+        more = [*heard, ELSEWHERE] if of_others else list(heard)
+        known = background_of(shell, claimed.lease, program, more)
+        hosts = hosts_in(known.trusted_values()) if known.tainted else None
+    ids = ids_in(output)
+    foreign = shell.world.foreign(claimed.lease.tenant_id, ids) if ids else set()
+    return check(output, shell.world.answer_rules(claimed), hosts=hosts, foreign=foreign)
+
+
+def _judged(shell: Shell, claimed: Claimed, commit: Advance, checked: Checked) -> Commit:
+    if not checked.found:
+        return commit
+    rules, told = shell.world.answer_rules(claimed), checked.told()
+    if checked.withheld(rules):
+        listed = ", ".join(told)
+        return Fail(
+            error_class=ErrorClass.POLICY_DENIED, detail=f"the answer was withheld: {listed}"[:500]
+        )
+    return replace(commit, output=checked.value, told=(("answer.checked", {"found": told}),))

@@ -40,6 +40,10 @@ ONE_AT_A_TIME: Final = 0x61646D6974
 SHARE_TO_WAIT_FOR: Final = 20
 """Come back when a twentieth of the bound is free, not when one seat is: others come, too."""
 
+KNOWN_SECONDS: Final = 0.5
+MOST_KNOWN: Final = 10_000
+"""For how long it is believed how many runs wait, and of how many tenants."""
+
 ANNOUNCE_SECONDS: Final = 2.0
 BUSY_PAUSE: Final = 0.025
 IDLE_PAUSE: Final = 0.2
@@ -69,24 +73,59 @@ def enter(tenant_id: UUID, priority: Priority) -> Entry:
         may = orjson.loads(told)
         if may["now"]:
             return Entry(queue_at=None)
-        _check_bounds(cursor, tenant_id)
+        bounds.check(cursor, tenant_id)
     return Entry(queue_at=queue_at, look=may["look"])
 
 
-def _check_bounds(cursor: Any, tenant_id: UUID) -> None:
-    most_in_all = settings.MAX_QUEUED
-    cursor.execute(
-        "SELECT runs_in_line(%s, %s, %s)::text",
-        [tenant_id, settings.TENANT_MAX_QUEUED, most_in_all],
-    )
-    found = orjson.loads(cursor.fetchone()[0])
-    if found["own"] >= found["most"]:
-        surplus = found["own"] - found["most"] + 1 + found["most"] // SHARE_TO_WAIT_FOR
-        seconds = come_back(surplus=surplus, per_second=found["own_rate"] or 0.0)
-        raise QueueFull(found["most"], seconds)
-    if found["all"] >= most_in_all:
-        surplus = 1 + most_in_all // SHARE_TO_WAIT_FOR
-        raise SystemFull(come_back(surplus=surplus, per_second=found["rate"] or 0.0))
+class Bounds:
+    """How long lines may be. A count holds for a moment, and for a tenth of the room it found.
+
+    So whoever submits thousands does not have them counted anew each time, and whoever is refused
+    costs nothing. Near a bound each is counted; what several processes accept at the same moment
+    may go over it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[UUID | None, tuple[float, int, dict[str, Any]]] = {}
+
+    def check(self, cursor: Any, tenant_id: UUID) -> None:
+        """Say that one run more may wait.
+
+        Raises:
+            QueueFull: as many runs of the tenant wait as may.
+            SystemFull: as many runs wait in all as may.
+        """
+        own = self._counted(cursor, tenant_id, settings.TENANT_MAX_QUEUED)
+        if own["waiting"] >= own["most"]:
+            raise QueueFull(own["most"], _back_in(own))
+        every = self._counted(cursor, None, settings.MAX_QUEUED)
+        if every["waiting"] >= every["most"]:
+            raise SystemFull(_back_in(every))
+
+    def _counted(self, cursor: Any, tenant_id: UUID | None, most: int) -> dict[str, Any]:
+        now = time.monotonic()
+        with self._lock:
+            until, left, found = self._known.get(tenant_id, (0.0, 0, {}))
+            if now < until and (left > 0 or found["waiting"] >= found["most"]):
+                self._known[tenant_id] = (until, left - 1, found)
+                return found
+        cursor.execute("SELECT runs_in_line(%s, %s)::text", [tenant_id, most])
+        found = orjson.loads(cursor.fetchone()[0])
+        with self._lock:
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+            left = (found["most"] - found["waiting"]) // 10
+            self._known[tenant_id] = (now + KNOWN_SECONDS, left, found)
+        return found
+
+
+bounds: Final = Bounds()
+
+
+def _back_in(found: dict[str, Any]) -> float:
+    surplus = found["waiting"] - found["most"] + 1 + found["most"] // SHARE_TO_WAIT_FOR
+    return come_back(surplus=surplus, per_second=found["rate"])
 
 
 def admit_after_commit() -> None:

@@ -39,6 +39,9 @@ log = structlog.get_logger()
 BATCH: Final = 500
 """How many rows of a kind one round looks at."""
 
+FEW: Final = 8
+"""How many messages are sent again though the broker seems to hold all that there should be."""
+
 RELAY = """
 DELETE FROM runs_outboxmessage WHERE id IN (
   SELECT id FROM runs_outboxmessage
@@ -168,7 +171,7 @@ class Sweeper:
             "deadlines_passed": self._expire(),
             "relayed": self._relay(),
         }
-        room = self._seats() - self.backlog()
+        room = self._awaited() + FEW - self.backlog()
         for name, statement in LEFT.items():
             found[name] = self._nudge(statement, room) if room > 0 else 0
             room -= found[name]
@@ -199,10 +202,10 @@ class Sweeper:
                 )
         return len(rows)
 
-    def _seats(self) -> int:
-        """Count the messages that the broker may hold: as many as runs may be worked on."""
-        ((seats,),) = self._rows("SELECT runs_seats()")
-        return int(seats)
+    def _awaited(self) -> int:
+        """Count the messages that the broker should hold: where it does, none was lost."""
+        ((awaited,),) = self._rows("SELECT runs_awaited()")
+        return int(awaited)
 
     def _admit(self) -> int:
         return len(self.send(admit(self.pool) or []))

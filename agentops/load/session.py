@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from agentops.load.clients import Client, Other, Told
 from agentops.load.gauge import Gauge, Stand, wait_until
 from agentops.processes import CONCURRENCY, PROCESSES, Processes, environment, migrate
 from agentops.servers import free_port, scratch
-from agentops.supervisor import Supervisor
+from agentops.supervisor import Process, Supervisor
 
 READY_SECONDS: Final = 120.0
 PATIENCE_SECONDS: Final = 60.0
@@ -26,6 +26,7 @@ BATCH: Final = 100
 CALM: Final = 5
 """Runs of the other tenant on the idle system, to compare with."""
 CLIENTS: Final = 4
+AGAIN: Final = "workers-again"
 
 Say = Callable[[str], None]
 
@@ -59,6 +60,7 @@ class Report:
     calm: list[float]
     crowded: list[float]
     overtaken: list[int]
+    before: Stand
     last: Stand
     seconds: float
     filled: float
@@ -85,7 +87,7 @@ class Report:
                 "refused_after_waiting": self.crowd.again_after_waiting,
                 "redis_memory_bytes_max": most.bytes,
                 "redis_memory_bytes_growth": most.bytes - most.bytes_before,
-                "steps_per_second": round(self.last.steps / self.seconds, 1),
+                "steps_per_second": round((self.last.steps - self.before.steps) / self.seconds, 1),
                 "seconds": round(self.seconds, 1),
                 "seconds_to_fill": round(self.filled, 1),
             }
@@ -105,6 +107,17 @@ class Stage:
     crowd: Child
     clients: dict[str, Client]
     gauge: Gauge
+    supervisor: Supervisor
+    workers: Process
+
+    def send_workers_home(self) -> None:
+        """Stop the workers: what is submitted meanwhile waits."""
+        self.supervisor.stop(self.workers.name)
+
+    def call_workers_back(self) -> None:
+        """Start workers again."""
+        self.supervisor.start(replace(self.workers, name=AGAIN))
+        self.supervisor.wait_ready(AGAIN, timeout=READY_SECONDS)
 
 
 @contextlib.contextmanager
@@ -125,7 +138,8 @@ def stage() -> Iterator[Stage]:
         line = [sys.executable, "-m", "agentops.load.crowd"]
         crowd = stack.enter_context(Child("crowd", line, variables, logs=state / "logs"))
         names = crowd.hear()
-        for process in (made.web(port), made.workers(), made.sweeper()):
+        workers = made.workers()
+        for process in (made.web(port), workers, made.sweeper()):
             supervisor.start(process)
         for name in ("web", "workers"):
             supervisor.wait_ready(name, timeout=READY_SECONDS)
@@ -133,7 +147,7 @@ def stage() -> Iterator[Stage]:
         clients = {name: Client(url, names[f"{name}_key"]) for name in ("crowd", "other")}
         queue = f"{variables.get('AGENTOPS_REDIS_PREFIX', 'agentops')}:runs"
         gauge = Gauge(servers.database_url, servers.redis_url, queue, names["crowd"])
-        yield Stage(crowd, clients, stack.enter_context(gauge))
+        yield Stage(crowd, clients, stack.enter_context(gauge), supervisor, workers)
 
 
 def _variables(made: dict[str, str]) -> dict[str, str]:
@@ -165,9 +179,10 @@ class Session:
             calm.once()
             time.sleep(0.3)
         self.say(f"idle: {_spread(self._waited(calm))} s from request to start")
-        began = time.monotonic()
+        filled = self._fill(self.asked.runs - self.asked.http)
+        began, before = time.monotonic(), self.up.gauge.count()
         with Other(self.up.clients["other"], self.asked.every, self.asked.run_input) as other:
-            filled = self._submit()
+            self._submit()
             self._see_it_drain()
         seconds = time.monotonic() - began
         if other.failure is not None:
@@ -179,17 +194,15 @@ class Session:
             calm=self._waited(calm),
             crowded=self._waited(other),
             overtaken=self.up.gauge.overtaken(list(other.sent)),
+            before=before,
             last=self.up.gauge.count(),
             seconds=seconds,
             filled=filled,
         )
 
-    def _submit(self) -> float:
-        """Fill the line in batches, then go on over HTTP against a bound; gives the seconds."""
-        began, in_batches = time.monotonic(), self.asked.runs - self.asked.http
-        self._fill(in_batches)
-        self.say(f"{in_batches} runs in {time.monotonic() - began:.0f} s; {self.up.gauge.count()}")
-        bound = max(self.up.gauge.count().in_line + self.asked.http // 10, 1)
+    def _submit(self) -> None:
+        """Submit over HTTP what is left, against a bound that the line is over already."""
+        bound = max(self.up.gauge.count().in_line * 9 // 10, 1)
         self.up.crowd.ask({"bound": bound})
         stop = threading.Event()
         with ThreadPoolExecutor(CLIENTS) as clients:
@@ -203,11 +216,17 @@ class Session:
                     one.result()
             finally:
                 stop.set()
-        return time.monotonic() - began
 
-    def _fill(self, runs: int) -> None:
+    def _fill(self, runs: int) -> float:
+        """Fill the crowd's line in batches, while no worker is there; gives the seconds."""
+        self.up.send_workers_home()
+        began = time.monotonic()
         for left in range(runs, 0, -BATCH):
             self.up.crowd.ask({"fill": min(left, BATCH), "input": self.asked.run_input})
+        seconds = time.monotonic() - began
+        self.up.call_workers_back()
+        self.say(f"{runs} runs were submitted in {seconds:.0f} s; {self.up.gauge.count()}")
+        return seconds
 
     def _see_it_drain(self) -> None:
         said = time.monotonic()

@@ -7,11 +7,12 @@
 --
 -- These functions cross tenants: they count, and tell nobody of anybody's rows.
 
--- How many runs may hold seats: four for each run that the workers seen lately carry at once.
+-- How many runs may hold seats: two for each run that the workers seen lately carry at once, one
+-- to be worked on and one to be next.
 -- Without workers there are as many as the usual two of them would have.
 CREATE OR REPLACE FUNCTION runs_seats() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-  SELECT 4 * coalesce(sum(slots), 16)::int FROM public.runs_workerslots
+  SELECT 2 * coalesce(sum(slots), 16)::int FROM public.runs_workerslots
     WHERE seen_at > clock_timestamp() - interval '10 seconds'
 $$;
 
@@ -35,6 +36,18 @@ SET enable_seqscan = off AS $$
     - (SELECT count(*) FROM public.runs_task WHERE state = 'pending' AND state <> 'settled')::int
 $$;
 
+-- How many messages of work that is to be taken there should be: admitted runs and tasks that nobody
+-- took yet, and runs whose holder is gone.
+CREATE OR REPLACE FUNCTION runs_awaited() RETURNS int
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+SET enable_seqscan = off AS $$
+  SELECT (SELECT count(*) FROM public.runs_run
+      WHERE state IN ('queued', 'running') AND queue_at IS NULL AND (state = 'queued'
+        OR (open_tasks = 0 AND coalesce(lease_expires_at <= clock_timestamp(), true))))::int
+    + (SELECT count(*) FROM public.runs_task
+        WHERE state <> 'settled' AND (state = 'pending' OR lease_expires_at <= clock_timestamp()))::int
+$$;
+
 -- Where in its tenant's line a run stands: as if it had come at that moment. What was begun goes
 -- before what was not, and children before runs that nobody waits for yet.
 CREATE OR REPLACE FUNCTION runs_line_up(p_began boolean, p_is_child boolean, p_priority text)
@@ -47,11 +60,13 @@ $$;
 
 -- Whether runs may go past the lines, because nobody stands in any and there are seats.
 -- Gives {"now": so many of them, "look": whether whoever asks should admit after its commit}.
--- Of one tenant one transaction at a time may; the others look afterwards.
+-- Of one tenant one transaction at a time may, and only while it is young, for nobody else sees
+-- the seats that it takes before it commits; the others look afterwards.
 CREATE OR REPLACE FUNCTION runs_enter(p_tenant uuid, p_runs int) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET enable_seqscan = off AS $$
 DECLARE
-  v_is_first boolean := pg_try_advisory_xact_lock(hashtextextended('runs_enter ' || p_tenant, 0));
+  v_is_young boolean := clock_timestamp() < transaction_timestamp() + interval '100 milliseconds';
+  v_is_first boolean := v_is_young AND pg_try_advisory_xact_lock(hashtextextended('runs_enter ' || p_tenant, 0));
   v_free int := public.runs_free_seats();
   v_active int;
   v_most int;
@@ -80,29 +95,34 @@ CREATE OR REPLACE FUNCTION runs_rate(p_line runs_line) RETURNS float8 LANGUAGE s
     * exp(-least(extract(epoch FROM clock_timestamp() - p_line.let_in_at) / 10, 100))
 $$;
 
--- How many runs stand in the tenant's line and in all lines, counted to the bounds at most; and
--- how many a second were let in lately, of the tenant and of all.
-CREATE OR REPLACE FUNCTION runs_in_line(p_tenant uuid, p_most int, p_most_in_all int)
-RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+-- How many runs stand in the tenant's line, or in all lines (NULL), counted to a bound at most;
+-- that bound; and how many a second were let in lately.
+CREATE OR REPLACE FUNCTION runs_in_line(p_tenant uuid, p_most int)
+RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
 SET enable_seqscan = off AS $$
-  SELECT jsonb_build_object(
-    'most', coalesce(t.max_queued, p_most),
-    'own', (SELECT count(*) FROM (SELECT FROM public.runs_run
-      WHERE tenant_id = p_tenant AND queue_at IS NOT NULL
-      LIMIT coalesce(t.max_queued, p_most)) AS own),
-    'all', (SELECT count(*) FROM (SELECT FROM public.runs_run
-      WHERE queue_at IS NOT NULL LIMIT p_most_in_all) AS every),
-    'own_rate', (SELECT public.runs_rate(l) FROM public.runs_line AS l WHERE tenant_id = p_tenant),
-    'rate', (SELECT sum(public.runs_rate(l)) FROM public.runs_line AS l))
-  FROM public.policy_tenant AS t WHERE t.id = p_tenant
-$$;
+DECLARE
+  v_most int := p_most;
+BEGIN
+  IF p_tenant IS NULL THEN
+    RETURN jsonb_build_object('most', p_most,
+      'waiting', (SELECT count(*) FROM (SELECT FROM public.runs_run
+        WHERE queue_at IS NOT NULL LIMIT p_most) AS every),
+      'rate', (SELECT coalesce(sum(public.runs_rate(l)), 0) FROM public.runs_line AS l));
+  END IF;
+  SELECT coalesce(max_queued, p_most) INTO v_most FROM public.policy_tenant WHERE id = p_tenant;
+  RETURN jsonb_build_object('most', v_most,
+    'waiting', (SELECT count(*) FROM (SELECT FROM public.runs_run
+      WHERE tenant_id = p_tenant AND queue_at IS NOT NULL LIMIT v_most) AS own),
+    'rate', coalesce((SELECT public.runs_rate(l) FROM public.runs_line AS l
+      WHERE tenant_id = p_tenant), 0));
+END $$;
 
 -- What there is to decide on: the free seats, the virtual moment, and every line that is not
 -- empty with its first runs, as many as there are seats. NULL where nobody stands in any.
 -- Reads the head of each line only.
 CREATE OR REPLACE FUNCTION runs_lines() RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
-SET enable_seqscan = off AS $$
+SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
   v_free int;
   v_lines jsonb;

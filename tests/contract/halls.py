@@ -107,7 +107,7 @@ class PostgresHall:
             connection.execute(EMPTY)
             connection.execute("UPDATE runs_task SET state = 'settled' WHERE state <> 'settled'")
             connection.execute("DELETE FROM runs_line")
-        make_room(4)
+        make_room(8)
 
     @property
     def store(self) -> WholeStore:

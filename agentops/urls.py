@@ -11,7 +11,7 @@ from agentops import frame, health, problems, signin
 from policy.api import policies, reviewers
 from policy.console import keys
 from policy.console import notices as notice_pages
-from runs.api import agents, compensate, gates, history, judging, notices, runs, travel
+from runs.api import agents, compensate, gates, history, judging, lines, notices, runs, travel
 from runs.api import approvals as approval_views
 from runs.api import budgets as budget_views
 from runs.console import approvals, budgets, inbox
@@ -72,6 +72,7 @@ API: list[URLPattern | URLResolver] = [
         "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>/decline",
         budget_views.RaiseDeclining.as_view(),
     ),
+    path("queue", lines.LineDetail.as_view()),
     path("limits", gates.LimitList.as_view()),
     path("limits/<uuid:limit_id>", gates.LimitDetail.as_view()),
     path("principals", reviewers.PrincipalList.as_view()),

@@ -106,12 +106,12 @@ class Bounds:
     def _counted(self, cursor: Any, tenant_id: UUID | None, most: int) -> dict[str, Any]:
         now = time.monotonic()
         with self._lock:
-            until, left, found = self._known.get(tenant_id, (0.0, 0, {}))
-            if now < until and (left > 0 or found["waiting"] >= found["most"]):
-                self._known[tenant_id] = (until, left - 1, found)
-                return found
+            until, left, known = self._known.get(tenant_id, (0.0, 0, {}))
+            if now < until and (left > 0 or known["waiting"] >= known["most"]):
+                self._known[tenant_id] = (until, left - 1, known)
+                return known
         cursor.execute("SELECT runs_in_line(%s, %s)::text", [tenant_id, most])
-        found = orjson.loads(cursor.fetchone()[0])
+        found: dict[str, Any] = orjson.loads(cursor.fetchone()[0])
         with self._lock:
             if len(self._known) > MOST_KNOWN:
                 self._known.clear()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from policy.core.limits import Bucket, Limit
+from policy.core.limits import Bucket, Bulkhead, Limit
 from policy.core.outcomes import ErrorClass, Failed, Outcome
 
 UNWELL: Final = frozenset({ErrorClass.TRANSIENT_DEPENDENCY, ErrorClass.TIMEOUT})
@@ -34,6 +34,8 @@ class Cleared:
     outgoing: Outgoing
     probe: bool = False
     tokens_from: tuple[Bucket, ...] = ()
+    behind: tuple[Bulkhead, ...] = ()
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,13 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-DIMENSIONS: Final = ("user", "agent", "tool", "provider", "model", "risk", "environment")
-"""By what a limit may count apart, beside the tenant, which every limit is of."""
+DIMENSIONS: Final = (
+    "user", "agent", "tool", "provider", "model", "risk", "environment", "dependency",
+)  # fmt: skip
+"""By what a limit may count apart, beside the tenant, which every limit is of.
+
+A dependency is what has a breaker: a tool of code, a tool server, a model endpoint.
+"""
 
 
 class LimitUnit(StrEnum):
@@ -22,6 +27,8 @@ class LimitUnit(StrEnum):
 
     CALLS = "calls"
     TOKENS = "tokens"
+    IN_FLIGHT = "in_flight"
+    """Calls that were sent and have not come back: how many at once, whatever the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,27 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bulkhead:
+    """One count of calls in flight: at most so many at once."""
+
+    key: str
+    most: int
+
+
+SOONEST: Final = 0.5
+LATEST: Final = 15.0
+
+
+def patience(youngest: float) -> float:
+    """Say how long to wait where a bulkhead is full and its youngest call is so many seconds old.
+
+    Half that: whoever waits for a dependency that answers comes back soon, and whoever waits for
+    one that hangs comes back seldom.
+    """
+    return min(max(youngest / 2, SOONEST), LATEST)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """A limit of a tenant.
 
@@ -65,21 +93,33 @@ class Limit:
 
     def bucket(self, call: Mapping[str, str], tokens: int) -> Bucket | None:
         """Give the bucket that a call takes from; None where the limit is not about it."""
+        key = self.key(call)
+        if key is None or self.unit is LimitUnit.IN_FLIGHT:
+            return None
         if self.unit is LimitUnit.TOKENS and tokens <= 0:
             return None
+        return Bucket(
+            key=key,
+            amount=self.amount,
+            seconds=self.seconds,
+            burst=self.burst,
+            weight=tokens if self.unit is LimitUnit.TOKENS else 1,
+        )
+
+    def bulkhead(self, call: Mapping[str, str]) -> Bulkhead | None:
+        """Give the bulkhead that a call has to be behind; None where the limit is none of it."""
+        key = self.key(call) if self.unit is LimitUnit.IN_FLIGHT else None
+        return None if key is None else Bulkhead(key=key, most=self.amount)
+
+    def key(self, call: Mapping[str, str]) -> str | None:
+        """Name the count that a call belongs to; None where the limit is not about it."""
         for dimension, pattern in self.where.items():
             if dimension not in call or not fnmatchcase(call[dimension], pattern):
                 return None
         if any(dimension not in call for dimension in self.per):
             return None
         parts = [f"{dimension}={call[dimension]}" for dimension in self.per]
-        return Bucket(
-            key="|".join([self.id, *parts]),
-            amount=self.amount,
-            seconds=self.seconds,
-            burst=self.burst,
-            weight=tokens if self.unit is LimitUnit.TOKENS else 1,
-        )
+        return "|".join([self.id, *parts])
 
 
 @dataclass(frozen=True, slots=True)

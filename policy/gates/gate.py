@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from django.conf import settings
 
 from policy.core.gate import Barred, Cleared, GateRules, Outgoing, is_well
-from policy.core.limits import Limit, LimitUnit, Scarce
+from policy.core.limits import Bucket, Bulkhead, Limit, LimitUnit, Scarce
 from policy.core.outcomes import Outcome
 from policy.gates.breakers import Breakers
+from policy.gates.bulkheads import Bulkheads
 from policy.gates.limiter import Limiter
 from policy.gates.shared import Shared, shared
 from policy.models import BreakerSwitch, RateLimit
@@ -33,6 +35,17 @@ def rules_in_force() -> GateRules:
     )
 
 
+def _facts(outgoing: Outgoing) -> dict[str, str]:
+    return {**outgoing.facts, "dependency": outgoing.dependency}
+
+
+def _buckets(
+    limits: Iterable[Limit], facts: Mapping[str, str], outgoing: Outgoing
+) -> tuple[Bucket, ...]:
+    found = (limit.bucket(facts, outgoing.tokens) for limit in limits)
+    return tuple(bucket for bucket in found if bucket is not None)
+
+
 def limit_of(row: RateLimit) -> Limit:
     """Read a row."""
     return Limit(
@@ -53,6 +66,7 @@ class Gate:
     def __init__(self, redis: Shared | None = None) -> None:
         door = redis or shared()
         self.limiter = Limiter(door)
+        self.bulkheads = Bulkheads(door)
         self.breakers = Breakers(
             door,
             failures=settings.BREAKER_FAILURES,
@@ -64,26 +78,44 @@ class Gate:
         barred, probe = self._breaker(outgoing, rules)
         if barred is not None:
             return barred
-        buckets = [
-            bucket
-            for limit in rules.limits
-            if (bucket := limit.bucket(outgoing.facts, outgoing.tokens)) is not None
-        ]
-        if not buckets:
-            return Cleared(outgoing, probe)
-        answer = self.limiter.take(outgoing.tenant_id, buckets)
-        if isinstance(answer, Scarce):
-            if probe:
-                self.breakers.of(outgoing.tenant_id, outgoing.dependency).leave_probe()
-            names = {limit.id: limit.name for limit in rules.limits}
-            return Barred("rate_limit", answer.seconds, names[answer.key.split("|")[0]])
-        by_token = {limit.id for limit in rules.limits if limit.unit is LimitUnit.TOKENS}
-        weighed = tuple(b for b in buckets if b.key.split("|")[0] in by_token)
-        return Cleared(outgoing, probe, weighed)
+        answer = self._take(outgoing, rules, facts := _facts(outgoing))
+        if not isinstance(answer, Scarce):
+            behind, ticket = answer
+            by_token = [limit for limit in rules.limits if limit.unit is LimitUnit.TOKENS]
+            return Cleared(outgoing, probe, _buckets(by_token, facts, outgoing), behind, ticket)
+        if probe:
+            self.breakers.of(outgoing.tenant_id, outgoing.dependency).leave_probe()
+        names = {limit.id: limit.name for limit in rules.limits}
+        return Barred("rate_limit", answer.seconds, names[answer.key.split("|")[0]])
+
+    def _take(
+        self, outgoing: Outgoing, rules: GateRules, facts: Mapping[str, str]
+    ) -> tuple[tuple[Bulkhead, ...], str] | Scarce:
+        """Get behind all bulkheads and take from all buckets, or do neither."""
+        tenant, ticket = outgoing.tenant_id, ""
+        behind = tuple(b for limit in rules.limits if (b := limit.bulkhead(facts)) is not None)
+        if behind:
+            entered = self.bulkheads.enter(tenant, behind, lasts=outgoing.lasts)
+            if isinstance(entered, Scarce):
+                return entered
+            ticket = entered
+        if buckets := _buckets(rules.limits, facts, outgoing):
+            answer = self.limiter.take(tenant, buckets)
+            if isinstance(answer, Scarce):
+                self._leave(tenant, behind, ticket)
+                return answer
+        return behind, ticket
+
+    def _leave(self, tenant_id: str, behind: tuple[Bulkhead, ...], ticket: str) -> None:
+        if ticket:
+            self.bulkheads.leave(tenant_id, behind, ticket)
 
     def cleared(self, outgoing: Outgoing, rules: GateRules) -> Cleared | None:
         """Let a call out if that can be said without asking Redis; else None."""
-        if any(limit.bucket(outgoing.facts, outgoing.tokens) for limit in rules.limits):
+        facts = _facts(outgoing)
+        if any(
+            limit.bucket(facts, outgoing.tokens) or limit.bulkhead(facts) for limit in rules.limits
+        ):
             return None
         if outgoing.dependency in rules.held_open:
             return None
@@ -103,7 +135,7 @@ class Gate:
 
     def is_back(self, cleared: Cleared, outcome: Outcome | None) -> bool:
         """Learn what became of a call where nothing needs to be written; else False."""
-        if cleared.probe or cleared.tokens_from:
+        if cleared.probe or cleared.tokens_from or cleared.ticket:
             return False
         if outcome is None:
             return True
@@ -114,6 +146,7 @@ class Gate:
     def back(self, cleared: Cleared, outcome: Outcome | None) -> None:
         """Learn from what became of a call; None where it was not sent, or cut."""
         outgoing = cleared.outgoing
+        self._leave(outgoing.tenant_id, cleared.behind, cleared.ticket)
         breaker = self.breakers.of(outgoing.tenant_id, outgoing.dependency)
         if outcome is None:
             if cleared.probe:

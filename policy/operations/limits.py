@@ -22,12 +22,15 @@ MOST_AMOUNT: Final = 10**12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetLimit:
-    """A limit as somebody wants it: `amount` of `unit` per `seconds`, `burst` of it at once."""
+    """A limit as somebody wants it: `amount` of `unit` per `seconds`, `burst` of it at once.
+
+    Of calls in flight it is `amount` at once; `seconds` says nothing then.
+    """
 
     name: str
     unit: str
     amount: int
-    seconds: float
+    seconds: float = 60.0
     burst: int | None = None
     per: list[str] = field(default_factory=list)
     where: dict[str, str] = field(default_factory=dict)
@@ -89,13 +92,18 @@ def _locked(limit_id: UUID, version: int) -> RateLimit:
 def _checked(wanted: SetLimit) -> dict[str, Any]:
     faults = [
         ("/name", not wanted.name.strip(), "give it a name"),
-        ("/unit", wanted.unit not in list(LimitUnit), "count calls or tokens"),
+        ("/unit", wanted.unit not in list(LimitUnit), "count calls, tokens, or calls in_flight"),
         ("/amount", not 0 < wanted.amount <= MOST_AMOUNT, "give a positive number"),
         ("/seconds", not _is_span(wanted.seconds), "give seconds between 0.001 and 31 days"),
         (
             "/burst",
             wanted.burst is not None and not 0 < wanted.burst <= MOST_AMOUNT,
             "give a positive number, or leave it out",
+        ),
+        (
+            "/burst",
+            wanted.burst is not None and wanted.unit == LimitUnit.IN_FLIGHT,
+            "leave it out: `amount` calls may be in flight at once",
         ),
         ("/per", bool(set(wanted.per) - set(DIMENSIONS)), f"choose from {', '.join(DIMENSIONS)}"),
         ("/per", len(set(wanted.per)) < len(wanted.per), "name each once"),

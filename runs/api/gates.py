@@ -35,7 +35,7 @@ class LimitRequest(StrictSerializer):
     name = serializers.CharField(max_length=100)
     unit = serializers.ChoiceField([u.value for u in LimitUnit])
     amount = serializers.IntegerField(min_value=1, max_value=10**12)
-    seconds = serializers.FloatField(min_value=0.001)
+    seconds = serializers.FloatField(min_value=0.001, required=False, default=60.0)
     burst = serializers.IntegerField(
         min_value=1, max_value=10**12, required=False, allow_null=True, help_text="`amount` if left"
     )

@@ -18,6 +18,7 @@ from policy.operations.limits import SetLimit, add_limit, change_limit, remove_l
 from runs.errors import RunsError
 from runs.operations.hold_breaker import hold_breaker
 from runs.queries.breakers import breakers, known_breaker
+from runs.queries.lines import line
 
 
 @staff_page
@@ -29,6 +30,7 @@ def index(request: StaffRequest) -> HttpResponse:
         request,
         "console/gates.html",
         "Limits and breakers",
+        line=line(),
         breakers=breakers(),
         limits=limits,
         chosen=chosen,

@@ -28,6 +28,7 @@ from policy.queries.approvals import ReviewedApproval
 from runs.core.lifecycle import HELD_BACK, Reason, RunState
 from runs.errors import UnknownApproval, UnknownBudget, UnknownRun
 from runs.models import Agent, AgentVersion, Checkpoint, Effect, Run
+from runs.queries import lines
 from runs.queries.values import (
     FINAL_STATES,
     AgentVersionView,
@@ -262,6 +263,8 @@ def _row(row: Run) -> dict[str, Any]:
 
 
 def _waiting_on(row: Run, budgets: Iterable[BudgetView]) -> Iterable[WaitingOn]:
+    if row.queue_at is not None:
+        yield WaitingOn(kind="turn", text=_in_front(lines.before(row)))
     if row.state not in HELD_BACK:
         return
     if row.reason in {Reason.APPROVAL, Reason.OUTCOME_UNKNOWN}:
@@ -281,6 +284,11 @@ def _waiting_on(row: Run, budgets: Iterable[BudgetView]) -> Iterable[WaitingOn]:
         yield WaitingOn(kind=row.reason, text=f"{left} of the runs it started")
     else:
         yield WaitingOn(kind=row.reason, until=row.due_at)
+
+
+def _in_front(count: int) -> str:
+    said = f"more than {count}" if count >= lines.COUNTED else str(count)
+    return f"its turn: queued, {said} before it"
 
 
 def failures(*, limit: int) -> list[RunRow]:

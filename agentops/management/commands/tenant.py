@@ -16,12 +16,22 @@ from policy.errors import PolicyError
 from policy.management.tenants import named_tenant
 from policy.models import Budget, BudgetScope, Tenant
 from policy.operations.create_tenant import DEFAULT_POLICY, create_tenant
-from policy.operations.set_tenant import set_answers, set_budget, set_raise_alone, set_retention
+from policy.operations.set_tenant import (
+    UNBOUNDED,
+    Shares,
+    set_answers,
+    set_budget,
+    set_raise_alone,
+    set_retention,
+    set_shares,
+)
 from policy.provenance.answers import KINDS, Mode
 from runs.operations.raise_budget import Raise, carry_out
+from runs.queries.lines import LineView, line
 
 OPERATOR: Final = command("tenant")
 FOR_EVER: Final = 0
+SHARES: Final = ("weight", "max_active", "max_queued")
 
 
 class Command(BaseCommand):
@@ -64,6 +74,7 @@ class Command(BaseCommand):
             metavar="KIND=MODE",
             help="what is done with secrets, links or ids in answers: redact, withhold or report",
         )
+        _offer_shares(change)
         show = verbs.add_parser("show", help="show what holds for a tenant")
         for verb in (change, show):
             verb.add_argument("slug", help="the tenant's slug")
@@ -93,8 +104,9 @@ class Command(BaseCommand):
         days, budget = options["retention_days"], options["budget"]
         alone = options["raise_alone_up_to"]
         answers = options["answers"]
-        if days is None and budget is None and alone is None and not answers:
-            raise CommandError("give --retention-days, --budget, --raise-alone-up-to or --answers")
+        shares = Shares(**{name: options[name] for name in SHARES})
+        if all(one in (None, [], Shares()) for one in (days, budget, alone, answers, shares)):
+            raise CommandError("say what is to hold; `manage.py tenant set --help` lists it")
         with tenancy.scope(named_tenant(options["slug"]).id):
             if days is not None:
                 set_retention(None if days == FOR_EVER else days, by=OPERATOR)
@@ -104,13 +116,15 @@ class Command(BaseCommand):
                 set_raise_alone(None if alone == "any" else _amount_of(alone), by=OPERATOR)
             if answers:
                 set_answers(dict(one.partition("=")[::2] for one in answers), by=OPERATOR)
+            if shares != Shares():
+                set_shares(shares, by=OPERATOR)
         self._show(options)
 
     def _show(self, options: dict[str, Any]) -> None:
         tenant_id = named_tenant(options["slug"]).id
         with tenancy.scope(tenant_id):
             tenant = Tenant.objects.get(pk=tenant_id)
-            budget = _budget()
+            budget, stands = _budget(), line()
         days = tenant.retention_days
         kept = "for ever" if days is None else f"{days} days after a run ended"
         self.stdout.write(f"{tenant.slug} ({tenant.name})  {tenant.id}")
@@ -122,6 +136,30 @@ class Command(BaseCommand):
         done = {kind: tenant.answers.get(kind, Mode.REDACT) for kind in KINDS}
         said = ", ".join(f"{kind}: {mode}" for kind, mode in done.items())
         self.stdout.write(f"in answers       {said}")
+        for said in _runs_said(stands):
+            self.stdout.write(said)
+
+
+def _offer_shares(verb: CommandParser) -> None:
+    verb.add_argument(
+        "--weight", type=_whole, metavar="N", help="its share of the workers, against others'"
+    )
+    for name, what in (("active", "be worked on at once"), ("queued", "wait to be started")):
+        verb.add_argument(
+            f"--max-{name}",
+            type=_bound,
+            metavar="N",
+            help=f"runs that may {what}, or `none` for no bound of its own",
+        )
+
+
+def _runs_said(stands: LineView) -> list[str]:
+    most = "" if stands.max_active is None else f" of {stands.max_active}"
+    return [
+        f"runs             {stands.active}{most} active",
+        f"                 {stands.waiting} of {stands.max_queued} queued",
+        f"weight           {stands.weight}",
+    ]
 
 
 def _budget() -> Budget | None:
@@ -158,6 +196,16 @@ def _amount_of(text: str) -> Decimal:
         return _amount(text)
     except argparse.ArgumentTypeError as error:
         raise CommandError(f"{error}, and not `any`") from None
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def _bound(text: str) -> int:
+    return UNBOUNDED if text == "none" else _whole(text)
 
 
 def _amount(text: str) -> Decimal:

@@ -89,10 +89,17 @@ BEGIN
   RETURN jsonb_build_object('now', v_room, 'look', false);
 END $$;
 
--- Runs of a line that were let in a second, averaged over the last ten seconds or so.
-CREATE OR REPLACE FUNCTION runs_rate(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
-  SELECT p_line.let_in / 10
+-- How many runs of a line were let in lately: each counts less with its age, e-fold in ten seconds.
+CREATE OR REPLACE FUNCTION runs_let_in(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
+  SELECT p_line.let_in
     * exp(-least(extract(epoch FROM clock_timestamp() - p_line.let_in_at) / 10, 100))
+$$;
+
+-- Runs of a line that were let in a second, averaged over the last ten seconds or so; over less
+-- where it is moving for less.
+CREATE OR REPLACE FUNCTION runs_rate(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
+  SELECT public.runs_let_in(p_line) / 10 / (1 - exp(-greatest(0.05,
+    least(extract(epoch FROM clock_timestamp() - p_line.since) / 10, 100))))
 $$;
 
 -- How many runs stand in the tenant's line, or in all lines (NULL), counted to a bound at most;
@@ -182,7 +189,8 @@ BEGIN
         clock_timestamp()
       FROM jsonb_array_elements(p_turns) AS turn GROUP BY 1
     ON CONFLICT (tenant_id) DO UPDATE SET begun = excluded.begun, done = excluded.done,
-      let_in = 10 * public.runs_rate(l) + excluded.let_in, let_in_at = excluded.let_in_at;
+      let_in = public.runs_let_in(l) + excluded.let_in, let_in_at = excluded.let_in_at,
+      since = CASE WHEN public.runs_let_in(l) < 0.1 THEN excluded.let_in_at ELSE l.since END;
   RETURN coalesce(v_sent, '[]');
 END $$;
 

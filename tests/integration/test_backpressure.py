@@ -179,3 +179,14 @@ def test_a_run_in_line_may_run_out_of_time_there(hall: PostgresHall) -> None:
     hall.ground.sweep(late)
 
     assert (hall.state(late), hall.in_line(late)) == ("expired", False)
+
+
+def test_a_run_whose_admitter_died_before_sending_is_sent_by_the_relay(hall: PostgresHall) -> None:
+    runs = [hall.start() for _ in range(ALONE + 1)]
+    hall.cancel(runs[0])
+
+    admitted = hall.admit()  # and whoever did it dies here: nothing is sent
+
+    assert admitted == [runs[-1]]
+    assert (None, "") in hall.ground.sweep(runs[-1])
+    assert hall.store.claim(hall.here, runs[-1], worker="w", ttl=60) is not None

@@ -112,3 +112,9 @@ def compact(value: Any) -> str:
     """Write a JSON value on one line, cut where it gets long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LINE else f"{text[:LINE]}…"
+
+
+@register.filter
+def plain_words(name: str) -> str:
+    """Write a name as people read it: `out_of_distribution` is out of distribution."""
+    return name.replace("_", " ")

@@ -71,6 +71,8 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         channels=[_channel(one) for one in _reviewable(approval, request)],
         agents=[one.name for one in queries.agents() if one.name != approval.agent],
         is_unknown=approval.kind == "outcome_unknown",
+        is_guard=approval.kind == "guard",
+        needs_confirmation=approval.kind == "tool_call" and facts.needs_confirmation,
     )
 
 
@@ -204,7 +206,8 @@ def _act(request: StaffRequest, approval: ApprovalView) -> None:
 
 def _confirmed(approval: ApprovalView, typed: str) -> None:
     facts = facts_of([approval.tool])[approval.tool]
-    if facts.needs_confirmation and typed.strip() != approval.tool:
+    is_call = approval.kind == "tool_call"
+    if is_call and facts.needs_confirmation and typed.strip() != approval.tool:
         raise InvalidDecision(
             f"the risk of this call is {facts.risk}: type {approval.tool} to approve it"
         )

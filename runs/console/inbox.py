@@ -50,12 +50,14 @@ def queue(request: StaffRequest) -> HttpResponse:
         found = [approval for approval in everything if not approval.is_open]
     else:
         found = of_tabs[tab]
+    rows = rows_of(found[:SHOWN], request.actor, now=now)
     figures = policy_queries.queue_figures(request.actor.identity, now=now)
     return page(
         request,
         "console/approvals.html",
         "Approvals",
-        rows=rows_of(found[:SHOWN], request.actor, now=now),
+        rows=rows,
+        choosing=may(request.actor, Role.REVIEWER) and any(row["together"] for row in rows),
         more=max(len(found) - SHOWN, 0),
         tabs=[(name, title, len(of_tabs.get(name, ()))) for name, title in TABS.items()],
         tab=tab,
@@ -65,7 +67,6 @@ def queue(request: StaffRequest) -> HttpResponse:
         oldest=words.span(figures.oldest) if figures.oldest is not None else "",
         is_hasty=figures.hasty is not None and figures.hasty > HASTY,
         hasty=round(100 * (figures.hasty or 0)),
-        may_decide=may(request.actor, Role.REVIEWER),
     )
 
 
@@ -108,7 +109,7 @@ def _listed(
     row["claimed"] = approval.claimed_name if is_claimed(approval, now=now) else ""
     row["later"] = approval.deferred_until if is_later(approval, now=now) else None
     row["needed"] = terms_from_json(approval.terms).needed
-    row["together"] = not why_not_together(approval, is_tainted=is_tainted)
+    row["together"] = approval.is_open and not why_not_together(approval, is_tainted=is_tainted)
     return row
 
 

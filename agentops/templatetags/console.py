@@ -58,6 +58,15 @@ def usd(amount: Any) -> str:
 
 
 @register.filter
+def about(value: Any, unit: str) -> str:
+    """Write an estimated amount of a unit as exactly as a person wants to know it."""
+    number = Decimal(value)
+    if unit != "cost":
+        return f"{number:,.0f}" if number >= 10 else f"{number:.1f}"  # noqa: PLR2004
+    return f"${number:,.2f}" if number >= 1 else f"${number:.2g}"
+
+
+@register.filter
 def amount(balance: Any, part: str) -> str:
     """Write one part of a unit's balance: money as money, counts as counts."""
     value = getattr(balance, part)

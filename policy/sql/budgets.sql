@@ -7,6 +7,9 @@
 --                    which it was made
 --   policy_turn      what time does to budgets: the next period begins, raises for a time end
 --
+-- The two are planned once for each connection: planned anew for each array of ids, as PostgreSQL
+-- would, they take a third longer.
+--
 -- The twin in Python is policy/core/money.py and periods.py. Budgets are locked in the order of
 -- their ids, after the run (lock order: run, task, approval, effect, budget, join, outbox). The
 -- rows of closed periods are changed only under the lock of their budget.
@@ -244,7 +247,7 @@ CREATE OR REPLACE FUNCTION policy_reserve(
   p_tenant uuid, p_budgets uuid[], p_run uuid,
   p_cost numeric, p_tokens bigint, p_model_calls bigint, p_tool_calls bigint,
   OUT lacking text, OUT reserved_at timestamptz
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   v_seen record;
 BEGIN
@@ -289,7 +292,8 @@ CREATE OR REPLACE FUNCTION policy_settle(
   p_tenant uuid, p_budgets uuid[], p_run uuid, p_reserved_at timestamptz,
   p_reserved_cost numeric, p_reserved_tokens bigint,
   p_cost numeric, p_tokens bigint, p_model_calls bigint, p_tool_calls bigint
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   v_began timestamptz;
   v_told record;

@@ -25,6 +25,7 @@ from agentops.proving.outside import result
 
 TENANT: Final = "proving"
 SEEN: Final = timedelta(seconds=0.3)
+MOST_AT_ONCE: Final = 4
 MORE_CALLS: Final = Decimal(20)
 POLICY: Final = {
     "rules": [
@@ -74,8 +75,10 @@ def _set_up() -> UUID:
     from gateway.operations.add_endpoint import add_endpoint  # noqa: PLC0415 - needs Django
     from gateway.operations.add_model import add_model  # noqa: PLC0415
     from policy import tenancy  # noqa: PLC0415
+    from policy.core.actor import SYSTEM  # noqa: PLC0415
     from policy.operations.create_tenant import create_tenant  # noqa: PLC0415
     from policy.operations.policies import activate, create_version  # noqa: PLC0415
+    from policy.operations.set_tenant import Shares, set_shares  # noqa: PLC0415
 
     known = Path(settings.STATE_DIR, "proving-tenant")
     if known.exists():
@@ -85,6 +88,7 @@ def _set_up() -> UUID:
         add_endpoint("script", provider="scripted")
         add_model("proving", endpoint="script", model_id="proving")
         activate(create_version(POLICY))
+        set_shares(Shares(max_active=MOST_AT_ONCE), by=SYSTEM)  # so that some stand in line
     known.write_text(str(tenant_id), "utf-8")
     return tenant_id
 

@@ -73,7 +73,7 @@ APPROVAL: Final[Mapping[str, str]] = {
     "open": "Waiting for a decision",
     "approved": "Approved",
     "rejected": "Rejected",
-    "responded": "Answered by a person, without the call",
+    "responded": "Answered, without the call",
     "happened": "Settled: it happened",
     "not_happened": "Settled: it did not happen",
     "expired": "Expired without an answer",

@@ -76,6 +76,8 @@ DJANGO_CELERY_RESULTS_TASK_ID_MAX_LENGTH = 64
 # --- The engine -----------------------------------------------------------------------------
 LEASE_SECONDS = env.number("AGENTOPS_LEASE_SECONDS", 6, least=1)
 GRACE_SECONDS = env.number("AGENTOPS_GRACE_SECONDS", 8, least=2)
+CARRIER_THREADS = int(env.number("AGENTOPS_CARRIER_THREADS", 8, least=1))
+WAITING_RUNS = int(env.number("AGENTOPS_WAITING_RUNS", 1000, least=0))
 BURST_SUPER_STEPS = int(env.number("AGENTOPS_BURST_SUPER_STEPS", 20, least=1))
 BURST_SECONDS = env.number("AGENTOPS_BURST_SECONDS", 2, least=0)
 API_REQUESTS = int(env.number("AGENTOPS_API_REQUESTS", 6000, least=0))

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 CHECK_SECONDS: Final = 0.5
+RUNS: Final = "runs"
 ASIDE: Final = {1000: ("backtests", 1), 1001: ("notices", 8)}
 """The numbers of workers of another queue, and their threads: no run waits behind a backtest, and
 nothing behind a receiver of notices that hangs."""
@@ -122,7 +123,7 @@ def ready_workers(folder: Path) -> dict[str, int]:
     return found
 
 
-def work(number: int, concurrency: int, ready: Path | None, *, queue: str = "runs") -> NoReturn:
+def work(number: int, concurrency: int, ready: Path | None, *, queue: str = RUNS) -> NoReturn:
     """Be a Celery worker until told to stop. Runs in a process of its own."""
     from celery.signals import (  # noqa: PLC0415 - imported in the nursery
         worker_ready,
@@ -130,11 +131,10 @@ def work(number: int, concurrency: int, ready: Path | None, *, queue: str = "run
     )
 
     from agentops.celery import app  # noqa: PLC0415
-    from runs.outbox import BACKTESTS  # noqa: PLC0415
     from runs.process import begin, close  # noqa: PLC0415
 
     def announce(**_: Any) -> None:
-        if queue != BACKTESTS:
+        if queue == RUNS:
             begin(concurrency)
         if ready is not None:
             written = ready.with_suffix(".new")
@@ -223,7 +223,7 @@ def _end_without(parent: int) -> None:
 
 
 def import_everything() -> None:
-    """Import what a worker needs, the slow SDKs included, without starting any thread."""
+    """Import what a worker needs, the slow SDK of MCP included, without starting any thread."""
     import celery.apps.worker  # noqa: PLC0415
     import celery.bin.worker  # noqa: PLC0415
     import celery.concurrency.thread  # noqa: F401, PLC0415

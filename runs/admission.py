@@ -188,7 +188,9 @@ def _named(chosen: Sequence[Turn], heads: dict[str, list[str]]) -> list[list[Any
 class Feeder:
     """Admits runs from a worker process, whenever seats may have become free there.
 
-    Tells the others every few seconds how many runs this process carries at once.
+    Tells the others every few seconds how many runs this process carries at once, and at once
+    where it can carry more while somebody stands in line: `slots` rises with the runs that wait
+    without a thread.
     """
 
     def __init__(
@@ -197,10 +199,10 @@ class Feeder:
         send: Callable[[Iterable[Nudge]], None],
         *,
         worker: str,
-        slots: int,
+        slots: Callable[[], int],
     ) -> None:
         self._pool, self._send = pool, send
-        self._worker, self._slots = worker, slots
+        self._worker, self._slots, self._told = worker, slots, 0
         self._wanted, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
         self._thread.start()
@@ -220,7 +222,7 @@ class Feeder:
         announced = -ANNOUNCE_SECONDS
         while not self._stop.is_set():
             if time.monotonic() - announced >= ANNOUNCE_SECONDS:
-                self._try(partial(self._announce, self._slots))
+                self._try(partial(self._announce, self._slots()))
                 announced = time.monotonic()
             if self._wanted.wait(ANNOUNCE_SECONDS):
                 self._wanted.clear()
@@ -228,6 +230,9 @@ class Feeder:
 
     def _feed(self) -> bool:
         admitted = admit(self._pool)
+        if admitted is not None and (slots := self._slots()) > self._told:
+            self._announce(slots)
+            self._wanted.set()
         if admitted:
             self._send(admitted)
         return admitted is not None
@@ -235,6 +240,7 @@ class Feeder:
     def _announce(self, slots: int) -> bool:
         with self._pool.connection() as conn:
             conn.execute("SELECT runs_worker_is_here(%s, %s)", [self._worker, slots])
+        self._told = slots
         return True
 
     def _try(self, work: Callable[[], bool]) -> bool:

@@ -24,7 +24,8 @@ from runs import faults, guarding
 from runs.agents.program import Program
 from runs.answering import reconciled
 from runs.brake import Brake
-from runs.core.checkpoint import Checkpoint, TaskSpec, decode
+from runs.carrier import Work, finish
+from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Graph
 from runs.core.lifecycle import FINAL, Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
@@ -34,6 +35,7 @@ from runs.errors import LeaseLost, StoreAway, UnknownAgent, UnknownVersion
 from runs.execute import Executed, execute
 from runs.leases import LeaseKeeper
 from runs.ports import Claimed, Lease, Nudge, Save, Saved
+from runs.reading import checkpoint_of
 from runs.shell import Shell
 
 log = structlog.get_logger()
@@ -82,7 +84,11 @@ class Engine:
     burst: Burst = field(default_factory=Burst)
 
     def advance(self, nudge: Nudge) -> Advanced:
-        """Follow a nudge.
+        """Follow a nudge to its end in this thread, which waits for whatever it waits for."""
+        return finish(self.following(nudge), self.shell.loop.run)
+
+    def following(self, nudge: Nudge) -> Work[Advanced]:
+        """Follow a nudge, as work that a `Carrier` carries on.
 
         Safe to call twice, late, or from two workers at once: only the newest lease can
         commit, and an effect asked again finds its first answer.
@@ -91,7 +97,7 @@ class Engine:
             self.send([nudge])
             return Advanced.PASSED_ON
         try:
-            if (advanced := self._follow(nudge)) in MAKES_ROOM:
+            if (advanced := (yield from self._follow(nudge))) in MAKES_ROOM:
                 self.shell.feed()
             return advanced  # noqa: TRY300 - what was held is given back by then
         except LeaseLost as lost:
@@ -101,18 +107,18 @@ class Engine:
             log.warning("store.away", run_id=nudge.run_id, detail=str(away))
             return Advanced.STORE_AWAY
 
-    def _follow(self, nudge: Nudge) -> Advanced:
+    def _follow(self, nudge: Nudge) -> Work[Advanced]:
         store, shell = self.shell.store, self.shell
         if nudge.task:
             faults.point("claim_task.before")
             claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
-            return Advanced.HELD_ELSEWHERE if claimed is None else self._task(claimed)
+            return Advanced.HELD_ELSEWHERE if claimed is None else (yield from self._task(claimed))
         faults.point("claim.before")
         claimed = store.claim(nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl)
         if claimed is None:
             self.keeper.look_at(nudge.run_id)  # it may have been cancelled: we may hold it
             return Advanced.HELD_ELSEWHERE
-        return self._run(claimed.awake())
+        return (yield from self._run(claimed.awake()))
 
     def release(self, lease: Lease, executed: Executed | None = None) -> Advanced:
         """Give a run or task back unfinished, so that another process goes on at once.
@@ -124,12 +130,12 @@ class Engine:
         self.send([self.shell.store.release(lease, effects)])
         return Advanced.RELEASED
 
-    def _task(self, claimed: Claimed) -> Advanced:
+    def _task(self, claimed: Claimed) -> Work[Advanced]:
         """Run one fanned-out task, and go on with the run if it was the last."""
         faults.point("claim_task.after")
         brake = Brake()
         with self.keeper.keeping(claimed.lease, brake):
-            executed = self._execute_task(claimed, brake)
+            executed = yield from self._execute_task(claimed, brake)
             if executed.released:
                 return self.release(claimed.lease, executed)
             faults.point("finish_task.before")
@@ -137,34 +143,34 @@ class Engine:
                 claimed.lease, executed.result, executed.effects, ttl=self.shell.ttl
             )
         faults.point("finish_task.after")
-        return Advanced.KEPT if whole is None else self._run(whole)
+        return Advanced.KEPT if whole is None else (yield from self._run(whole))
 
-    def _execute_task(self, claimed: Claimed, brake: Brake) -> Executed:
+    def _execute_task(self, claimed: Claimed, brake: Brake) -> Work[Executed]:
         if claimed.crashes >= CRASHES_OF_A_TASK:
             return Executed(result=Held(reason=Reason.POISON))
         if claimed.cancel:
             return Executed(result=CALLED_OFF)
         try:
             program = self.shell.world.program(claimed)
-            checkpoint = self._checkpoint(claimed)
+            checkpoint = checkpoint_of(self.shell.store, claimed)
         except (UnknownAgent, UnknownVersion):
             return Executed(result=Held(reason=Reason.VERSION))
         task = next(t for t in checkpoint.tasks if t.id == claimed.lease.task)
-        return execute(self.shell, claimed, program, checkpoint, task, brake)
+        return (yield from execute(self.shell, claimed, program, checkpoint, task, brake))
 
-    def _run(self, claimed: Claimed) -> Advanced:
+    def _run(self, claimed: Claimed) -> Work[Advanced]:
         faults.point("claim.after")
         if (over := self.over(claimed)) is not None:  # before it is loaded: that may be what kills
             return over
         try:
             program = self.shell.world.program(claimed)
-            checkpoint = self._checkpoint(claimed)
+            checkpoint = checkpoint_of(self.shell.store, claimed)
         except (UnknownAgent, UnknownVersion) as error:
             return self._park(claimed, str(error))
         with structlog.contextvars.bound_contextvars(
             run_id=claimed.lease.run_id, tenant_id=claimed.lease.tenant_id, agent=claimed.agent
         ):
-            return _Carrying(self, claimed, program, checkpoint).on()
+            return (yield from _Carrying(self, claimed, program, checkpoint).on())
 
     def _park(self, claimed: Claimed, why: str) -> Advanced:
         save = Save(
@@ -214,16 +220,6 @@ class Engine:
         end = _with_effects(_ending(save.wakeups, *CANCELLED), list(save.effects))
         return self.shell.store.save(lease, end, ttl=self.shell.ttl)
 
-    def _checkpoint(self, claimed: Claimed) -> Checkpoint:
-        lease = claimed.lease
-
-        def read_log(channel: str) -> Callable[[], list[Any]]:
-            return lambda: self.shell.store.read_log(
-                lease.run_id, lease.tenant_id, channel, lease.super_step
-            )
-
-        return decode(lease.super_step, claimed.head, claimed.values, read_log)
-
 
 class _Carrying:
     """One run, carried from super-step to super-step under one lease."""
@@ -244,16 +240,16 @@ class _Carrying:
     def lease(self) -> Lease:
         return self.claimed.lease
 
-    def on(self) -> Advanced:
+    def on(self) -> Work[Advanced]:
         """Go on until the run ends, waits, fans out, or the burst is over."""
         while True:
             brake = Brake()
             with self.engine.keeper.keeping(self.lease, brake):
-                ended = self._super_step(brake)
+                ended = yield from self._super_step(brake)
             if ended is not None:
                 return ended
 
-    def _super_step(self, brake: Brake) -> Advanced | None:
+    def _super_step(self, brake: Brake) -> Work[Advanced | None]:
         if (over := self.engine.over(self.claimed)) is not None:
             return over
         leave = guarding.leave(self.claimed)
@@ -264,7 +260,7 @@ class _Carrying:
             case Reconcile():
                 return self._reconcile({})
             case Execute(tasks=(only,)):
-                return self._execute(only, brake)
+                return (yield from self._execute(only, brake))
             case Execute(tasks=tasks):
                 faults.point("fan_out.before")
                 nudges = self.shell.store.fan_out(self.lease, [task.id for task in tasks])
@@ -288,8 +284,10 @@ class _Carrying:
         saved = self.engine.save(self.lease, guarding.waiting(self.claimed, stop))
         return Advanced.ENDED if saved.state in FINAL else Advanced.SET_ASIDE
 
-    def _execute(self, task: TaskSpec, brake: Brake) -> Advanced | None:
-        done = execute(self.shell, self.claimed, self.program, self.checkpoint, task, brake)
+    def _execute(self, task: TaskSpec, brake: Brake) -> Work[Advanced | None]:
+        done = yield from execute(
+            self.shell, self.claimed, self.program, self.checkpoint, task, brake
+        )
         if done.released:
             return self.engine.release(self.lease, done)
         if done.stopped is not None:

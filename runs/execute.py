@@ -33,6 +33,7 @@ from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, A
 from runs.asking.children import AskingJoin, AskingSpawn
 from runs.asking.outcomes import outcome_to_json
 from runs.brake import Brake
+from runs.carrier import Work
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.effects import EffectKind
 from runs.core.graph import Node, Send, Step
@@ -223,7 +224,7 @@ def execute(
     checkpoint: Checkpoint,
     task: TaskSpec,
     brake: Brake,
-) -> Executed:
+) -> Work[Executed]:
     """Run a task to its end, until it has to wait, or until the brake is pulled.
 
     Raises:
@@ -248,7 +249,7 @@ def execute(
     )
     result: TaskResult
     try:
-        result = _result(_run_node(run, setting))
+        result = _result((yield from _run_node(run, setting)))
     except StoreAway:
         raise
     except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code
@@ -278,7 +279,7 @@ def _executed(run: TaskRun, result: TaskResult) -> Executed:
     return Executed(result=result, effects=effects, heard=tuple(run.asker.answered))
 
 
-def _run_node(run: TaskRun, setting: Setting) -> Any:
+def _run_node(run: TaskRun, setting: Setting) -> Work[Any]:
     node = run.node.run
     if not inspect.iscoroutinefunction(node):
         try:
@@ -287,7 +288,7 @@ def _run_node(run: TaskRun, setting: Setting) -> Any:
             run.over = True
             if run.in_flight:
                 run.asker.shell.loop.run(run.landed())
-    return run.asker.shell.loop.run(_in_scope(run, node, setting))
+    return (yield _in_scope(run, node, setting))
 
 
 async def _in_scope(run: TaskRun, node: Callable[..., Any], setting: Setting) -> Any:
@@ -353,9 +354,8 @@ def _invalid(detail: str) -> Broken:
     return Broken(error_class=ErrorClass.VALIDATION_ERROR, detail=storable(detail[:2000]))
 
 
-def _json(writes: Mapping[str, Any]) -> dict[str, Any]:
-    clean: dict[str, Any] = storable(dict(writes))
-    return clean
+def _json(writes: Mapping[str, Any]) -> Any:
+    return storable(dict(writes))
 
 
 def _next(following: Any) -> tuple[str | Send, ...] | None:

@@ -1,7 +1,8 @@
 """One asyncio loop for a whole process, in a thread of its own: all waiting happens there.
 
-Threads that do engine work hand coroutines to it and wait for what they give; whoever
-gives up waiting cancels the coroutine, so that nothing is left running behind.
+Threads that do engine work hand coroutines to it, and wait for what they give or go on to
+other work (`carrier`); whoever gives up waiting cancels the coroutine, so that nothing is
+left running behind.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -126,6 +127,10 @@ class IoLoop:
         except BaseException:
             future.cancel()
             raise
+
+    def start(self, work: Coroutine[Any, Any, T], done: Callable[[Future[T]], object]) -> None:
+        """Start a coroutine, from any thread; `done` is told on the loop's, and must be quick."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).add_done_callback(done)
 
     async def in_thread(self, call: Callable[..., T], *args: Any) -> T:
         """Run a blocking statement off the loop."""

@@ -18,15 +18,18 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool
 from uuid_utils.compat import uuid7
 
+from runs import faults
 from runs.admission import Feeder
-from runs.advance import Burst, Engine
+from runs.advance import Advanced, Burst, Engine
 from runs.brake import Cut
+from runs.carrier import Carrier, Work
 from runs.clock import DatabaseClock
 from runs.errors import LeaseLost, StoreAway
 from runs.leases import LeaseKeeper
 from runs.live import LiveWorld
 from runs.loop import IoLoop
 from runs.outbox import Sender
+from runs.ports import Nudge
 from runs.shell import Shell
 from runs.statements import EngineConnection
 from runs.store import PostgresStore
@@ -98,32 +101,51 @@ def begin(slots: int) -> None:
 
 def engine() -> Engine:
     """Give this process's engine: one, however many threads ask first."""
+    return _one()[0]
+
+
+def follow(nudge: Nudge) -> None:
+    """Follow a nudge in this thread until it waits; another goes on with it then."""
+    made, carrier = _one()
+    carrier.begin(_following(made, nudge))
+
+
+def _following(made: Engine, nudge: Nudge) -> Work[Advanced]:
+    advanced = yield from made.following(nudge)
+    faults.point("nudge.done")
+    return advanced
+
+
+def _one() -> tuple[Engine, Carrier]:
     with _making:
-        return _engine()
+        return _made()
 
 
 @cache
-def _engine() -> Engine:
-    clock = DatabaseClock()
+def _made() -> tuple[Engine, Carrier]:
+    clock, loop = DatabaseClock(), IoLoop()
     pool = open_pool(settings.HOT_POOL_SIZE)
     store = PostgresStore(pool, groups=settings.GROUP_COMMITS, clock=clock)
     ttl = settings.LEASE_SECONDS
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
     sender = Sender(store.forget)
+    carrier = Carrier(loop, threads=settings.CARRIER_THREADS, most=settings.WAITING_RUNS)
+    feed = Feeder(pool, sender, worker=worker_name(), slots=lambda: _slots + carrier.waiting // 3)
+    carrier.waits = feed
     shell = Shell(
         store=store,
         world=LiveWorld(),
-        loop=IoLoop(),
+        loop=loop,
         clock=clock,
         mint=lambda: str(uuid7()),
         worker=worker_name(),
         ttl=ttl,
         environment=settings.ENVIRONMENT,
         send=sender,
-        feed=Feeder(pool, sender, worker=worker_name(), slots=_slots),
+        feed=feed,
     )
     burst = Burst(super_steps=settings.BURST_SUPER_STEPS, seconds=settings.BURST_SECONDS)
-    return Engine(shell=shell, keeper=keeper, send=sender, burst=burst)
+    return Engine(shell=shell, keeper=keeper, send=sender, burst=burst), carrier
 
 
 _ended: Final = threading.Event()
@@ -136,7 +158,7 @@ def drain(seconds: float) -> None:
     After three quarters of the time calls under way are cut; at its end whatever is still
     held is released over the head of its thread, which can write nothing any more.
     """
-    if not _engine.cache_info().currsize:
+    if not _made.cache_info().currsize:
         return
     made = engine()
     made.shell.draining.set()
@@ -150,13 +172,22 @@ def drain(seconds: float) -> None:
             made.release(lease)
         except (LeaseLost, StoreAway) as error:
             log.warning("lease.not_released", run_id=lease.run_id, detail=str(error))
-    close()
+    _put_away()
 
 
 def close() -> None:
-    """Put this process's engine away: what was sent is forgotten, nothing is renewed."""
+    """Let what waits without a thread end, for as long as `drain` lets it; put the engine away."""
+    if _made.cache_info().currsize:
+        made, carrier = _one()
+        made.shell.draining.set()
+        carrier.wait_until_idle(settings.GRACE_SECONDS)
+    _put_away()
+
+
+def _put_away() -> None:
+    """Forget what was sent, and renew nothing any more."""
     _ended.set()
-    if _engine.cache_info().currsize:
+    if _made.cache_info().currsize:
         made = engine()
         made.keeper.close()
         if isinstance(made.shell.feed, Feeder):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from policy.core.json import Json
 from runs.core import results
+from runs.core.checkpoint import Checkpoint, decode
 from runs.core.effects import EffectState, Place, Recorded
-from runs.ports import Claimed, Lease, Told
+from runs.ports import Claimed, Lease, Store, Told
 
 
 def claimed(
@@ -81,3 +83,13 @@ def _recorded(super_step: int, raw: Mapping[str, Any]) -> Recorded:
         approval_arguments=raw.get("approval_arguments"),
         corrections=raw.get("corrections") or {},
     )
+
+
+def checkpoint_of(store: Store, claimed: Claimed) -> Checkpoint:
+    """Read a claimed run's state; a list that only grows is read when somebody looks at it."""
+    lease = claimed.lease
+
+    def read_log(channel: str) -> Callable[[], list[Json]]:
+        return lambda: store.read_log(lease.run_id, lease.tenant_id, channel, lease.super_step)
+
+    return decode(lease.super_step, claimed.head, claimed.values, read_log)

@@ -8,22 +8,18 @@ from uuid import UUID
 from celery import shared_task
 
 from policy.operations.deliver import deliver
-from runs import faults
 from runs.operations.backtest import carry_out
 from runs.outbox import ADVANCE, BACKTEST, BACKTESTS, DELIVER, NOTICES
 from runs.ports import Nudge
-from runs.process import engine
+from runs.process import follow
 
 
 @shared_task(name=ADVANCE, ignore_result=True)
 def advance_run(
     *, tenant_id: str, run_id: str, super_step: int | None = None, task: str = "", **_: object
-) -> str:
+) -> None:
     """Nudge a run forward. Losing, doubling or delaying this message is harmless."""
-    nudge = Nudge(tenant_id=tenant_id, run_id=run_id, super_step=super_step, task=task)
-    advanced = engine().advance(nudge)
-    faults.point("nudge.done")
-    return advanced
+    follow(Nudge(tenant_id=tenant_id, run_id=run_id, super_step=super_step, task=task))
 
 
 @shared_task(name=BACKTEST, queue=BACKTESTS, bind=True, ignore_result=False)

@@ -50,6 +50,23 @@ def cpu_seconds(roots: Iterable[int]) -> float:
     return sum(stat.seconds for pid, stat in stats.items() if pid in wanted)
 
 
+def memory(roots: Iterable[int]) -> int:
+    """Sum the bytes of processes and everything below them; what they share is counted once.
+
+    The kernel's proportional set size: a page that is in several processes is divided by them.
+    """
+    wanted = _with_descendants(set(roots), dict(_stats()))
+    return sum(_proportional(pid) for pid in wanted)
+
+
+def _proportional(pid: int) -> int:
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def database_size(database_url: str) -> Size:
     """Measure all tables of a database."""
     with psycopg.connect(database_url, autocommit=True) as connection:

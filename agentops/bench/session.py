@@ -21,13 +21,16 @@ from agentops.bench.workloads.growth import growth
 from agentops.bench.workloads.latency import latency
 from agentops.bench.workloads.resume import resume
 from agentops.bench.workloads.steps import Steps
+from agentops.bench.workloads.waits import Waiting, Waits, waits
 from agentops.processes import CONCURRENCY, PROCESSES
 from agentops.servers import Servers, scratch
 
 DEFAULT_WORKERS: Final = Layout(PROCESSES, CONCURRENCY)
 TRIALS: Final = 2
 STRICT: Final = {"AGENTOPS_BURST_SUPER_STEPS": "1"}
-WORKLOADS: Final = ("w1", "growth", "resume", "latency")
+WORKLOADS: Final = ("w1", "w2", "growth", "resume", "latency")
+WAIT_WORKERS: Final = Layout(1, CONCURRENCY)
+ALONE: Final = Layout(1, 1)
 
 TRIED: Final[Mapping[str, Sequence[Layout]]] = {
     "langgraph": [Layout(1, 1), Layout(1, 4), Layout(2, 2), Layout(2, 4), Layout(2, 8)],
@@ -50,6 +53,7 @@ class Options:
     steps: int = 20
     rounds: int = 5
     longest: int = 1000
+    waiting: int = 1000
     workloads: Sequence[str] = WORKLOADS
     peers: Sequence[str] = PEERS
     workers: Layout = DEFAULT_WORKERS
@@ -94,6 +98,7 @@ class Session:
     say: Say
     stack: contextlib.ExitStack
     missing: dict[str, str] = field(default_factory=dict)
+    starts: dict[str, Start] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.database_pid = postmaster(self.servers.database_url)
@@ -122,6 +127,8 @@ class Session:
         peers: list[Peer] = [burst, *others]
         if "w1" in asked.workloads:
             yield "w1", self._steps(burst, others)
+        if "w2" in asked.workloads:
+            yield "w2", self._waits()
         engine = self._alone()
         if "growth" in asked.workloads:
             lengths = asked.lengths
@@ -143,6 +150,23 @@ class Session:
         samples = self.rounds.play(peers, self.options.rounds)
         return Steps({peer.name: samples[peer.name] for peer in peers})
 
+    def _waits(self) -> Waiting:
+        """Have one worker process and, where it is measured, one process of LangGraph wait."""
+        with contextlib.ExitStack() as stack:
+            made = product(self.servers, WAIT_WORKERS, self.redis_pid, {})
+            own = AgentOps("waits", stack.enter_context(made), "w2")
+            peers: list[Waits] = [own]
+            if "langgraph" in self.starts:
+                peers.append(stack.enter_context(self.starts["langgraph"](ALONE)))
+            return waits(
+                peers,
+                runs=self.options.waiting,
+                times=self.options.times,
+                database_pid=self.database_pid,
+                logs=own.product.logs,
+                say=self.say,
+            )
+
     def _product(self, settings: dict[str, str]) -> Product:
         made = product(self.servers, self.options.workers, self.redis_pid, settings)
         return self.stack.enter_context(made)
@@ -159,6 +183,7 @@ class Session:
                 self.missing[name] = str(error)
                 self.say(f"{name} is not measured: {error}")
                 continue
+            self.starts[name] = start
             layout = self.options.layouts.get(name) or self._fastest(name, start)
             yield self.stack.enter_context(start(layout))
 

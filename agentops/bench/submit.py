@@ -7,6 +7,7 @@ run and gives the seconds to its first step and between its steps:
     {"prepare": {"agent": "w1", "runs": 200, "steps": 20}}    {"seconds": 0.71}
     {"go": true}                                              {"seconds": 1.9, "steps": 4000}
     {"trace": 200}                                            {"first": 0.008, "gaps": [0.002]}
+    {"slow_model": "http://127.0.0.1:40123/v1"}               {"ready": true}
 
 Times are the database's: from the moment before the commit to the last `finished_at`.
 """
@@ -19,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -26,7 +28,8 @@ from uuid import UUID
 if TYPE_CHECKING:
     from runs.operations.start import StartRun
 
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.2
+"""Between two looks; when the last run ended is told by its row, not by who looks."""
 PATIENCE_SECONDS: Final = 20.0
 
 PROGRESS = """
@@ -54,6 +57,9 @@ def main() -> None:
         asked: dict[str, Any] = json.loads(line)
         if "trace" in asked:
             say(_trace(tenant_id, asked["trace"]))
+        elif "slow_model" in asked:
+            _know(tenant_id, asked["slow_model"])
+            say({"ready": True})
         else:
             ids, released = _submit(tenant_id, asked["prepare"])
             say(_watch(tenant_id, ids, released))
@@ -72,6 +78,24 @@ def set_up(tenant: str) -> UUID:
         add_endpoint("script", provider="scripted")
         add_model("bench", endpoint="script", model_id="bench")
     return tenant_id
+
+
+def _know(tenant_id: UUID, url: str) -> None:
+    """Make the slow model known."""
+    from gateway.operations.add_endpoint import add_endpoint  # noqa: PLC0415
+    from gateway.operations.add_model import add_model  # noqa: PLC0415
+    from policy import tenancy  # noqa: PLC0415
+
+    with tenancy.scope(tenant_id):
+        add_endpoint("slow", provider="openai", base_url=url)
+        price = Decimal(1)
+        add_model(
+            "slow",
+            endpoint="slow",
+            model_id="slow",
+            input_per_million=price,
+            output_per_million=price,
+        )
 
 
 def _submit(tenant_id: UUID, asked: dict[str, Any]) -> tuple[list[UUID], datetime]:

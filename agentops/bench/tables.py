@@ -10,6 +10,7 @@ LABELS = {
     "burst": "AgentOps, bursts",
     "strict": "AgentOps, a message per step",
     "effects": "AgentOps, bursts, an effect per step",
+    "waits": "AgentOps, one worker",
     "langgraph": "LangGraph, PostgresSaver, sync",
     "dbos": "DBOS",
     "restate": "Restate",

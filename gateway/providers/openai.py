@@ -1,40 +1,38 @@
-"""OpenAI-compatible endpoints, through pydantic-ai's direct interface.
+"""OpenAI-compatible endpoints: chat completions, written and read by us.
 
-Retries are the engine's, so the SDK makes none. One client per endpoint, key and loop, on
-a transport that tells a request that was never sent from one that may have arrived.
+One request is one POST, so what waits for a model is a request and a socket, not an SDK's
+layers (docs/adr/0029). Retries are the engine's. The transport tells a request that was never
+sent from one that may have arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import math
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from weakref import WeakKeyDictionary
 
 import httpx2
-from openai import AsyncOpenAI
-from pydantic_ai import messages as parts
-from pydantic_ai.direct import model_request
-from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError
-from pydantic_ai.models import ModelRequestParameters
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIChatModelSettings
-from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers.openai import OpenAIProvider
-from pydantic_ai.tools import ToolDefinition
 
-from gateway.core.messages import Message, ModelRequest
+from gateway.core.messages import Message, ModelRequest, ToolOffer
 from gateway.providers.base import Answer, CallFailed, Question
 from policy.core.outcomes import ErrorClass
 from policy.egress import AiohttpTransport
 
 DEFAULT_URL: Final = "https://api.openai.com/v1"
-CONNECTIONS: Final = 512
-MOST_MODELS: Final = 256
+CONNECTIONS: Final = 1024
+"""To one endpoint; as many runs as a process lets wait, and some that ask more than once."""
+MOST_ENDPOINTS: Final = 256
 LONGEST_NAME: Final = 64
+_SUCCESS: Final = 200
+_REDIRECT: Final = 300
 _SERVER_ERROR: Final = 500
 _BY_STATUS: Final = {
     401: (ErrorClass.AUTH_ERROR, False),
@@ -46,9 +44,12 @@ _BY_STATUS: Final = {
     504: (ErrorClass.TIMEOUT, True),
 }
 _UNUSABLE: Final = re.compile(r"[^A-Za-z0-9_-]")
+_THOUGHT: Final = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
+"""What models that think aloud write before their answer."""
 
-_models: WeakKeyDictionary[asyncio.AbstractEventLoop, OrderedDict[Any, OpenAIChatModel]]
-_models = WeakKeyDictionary()
+_transports: WeakKeyDictionary[asyncio.AbstractEventLoop, OrderedDict[str, AiohttpTransport]] = (
+    WeakKeyDictionary()
+)
 
 
 class OpenAI:
@@ -56,26 +57,20 @@ class OpenAI:
 
     async def ask(self, question: Question) -> Answer:
         """Ask once."""
-        request = question.request
-        names = {wire_name(tool.name): tool.name for tool in request.tools}
         try:
-            response = await model_request(
-                _model(question),
-                list(_conversation(request)),
-                model_settings=_settings(question),
-                model_request_parameters=ModelRequestParameters(function_tools=_tools(request)),
-            )
-        except ModelHTTPError as error:
-            raise _by_status(error) from error
-        except (ModelConnectionError, httpx2.HTTPError) as error:
+            response = await _transport(question).handle_async_request(_request(question))
+        except httpx2.HTTPError as error:
             raise _by_connection(error) from error
-        return _answer(response, names)
+        if not _SUCCESS <= response.status_code < _REDIRECT:
+            raise _by_status(response)
+        names = {wire_name(tool.name): tool.name for tool in question.request.tools}
+        return _answer(json.loads(response.content), names)
 
 
 async def close_all() -> None:
-    """Close the running loop's clients."""
-    for model in _models.pop(asyncio.get_running_loop(), {}).values():
-        await model.client.close()
+    """Close the running loop's connections."""
+    for transport in _transports.pop(asyncio.get_running_loop(), {}).values():
+        await transport.aclose()
 
 
 def wire_name(name: str) -> str:
@@ -88,129 +83,140 @@ def wire_name(name: str) -> str:
     return f"{wire[: LONGEST_NAME - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _model(question: Question) -> OpenAIChatModel:
-    models = _models.setdefault(asyncio.get_running_loop(), OrderedDict())
+def _transport(question: Question) -> AiohttpTransport:
+    known = _transports.setdefault(asyncio.get_running_loop(), OrderedDict())
     base_url = question.base_url or DEFAULT_URL
-    key = (base_url, question.credential, question.model_id)
-    model = models.get(key)
-    if model is None:
-        client = _client_of(models, base_url, question)
-        at_openai = (urlsplit(base_url).hostname or "").endswith("openai.com")
-        profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=at_openai)
-        model = models[key] = OpenAIChatModel(
-            question.model_id, provider=OpenAIProvider(openai_client=client), profile=profile
-        )
-        if len(models) > MOST_MODELS:
-            models.popitem(last=False)
-    return model
+    transport = known.get(base_url)
+    if transport is None:
+        transport = known[base_url] = AiohttpTransport(connections=CONNECTIONS)
+        if len(known) > MOST_ENDPOINTS:
+            known.popitem(last=False)
+    return transport
 
 
-def _client_of(
-    models: Mapping[Any, OpenAIChatModel], base_url: str, question: Question
-) -> AsyncOpenAI:
-    for (url, credential, _), model in models.items():
-        if (url, credential) == (base_url, question.credential):
-            return model.client
-    return AsyncOpenAI(
-        base_url=base_url,
-        api_key=question.credential.api_key.reveal() or "none",
-        max_retries=0,
-        http_client=httpx2.AsyncClient(
-            transport=AiohttpTransport(connections=CONNECTIONS),
-            timeout=httpx2.Timeout(None),
-            trust_env=False,
-        ),
+def _request(question: Question) -> httpx2.Request:
+    base_url = (question.base_url or DEFAULT_URL).rstrip("/")
+    return httpx2.Request(
+        "POST",
+        f"{base_url}/chat/completions",
+        headers={
+            "Authorization": f"Bearer {question.credential.api_key.reveal() or 'none'}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": "agentops",
+            "Idempotency-Key": quote(question.key, safe="/:-._~#@,="),
+        },
+        content=json.dumps(_body(question, base_url)).encode(),
+        extensions={"timeout": {"read": question.timeout}},
     )
 
 
-def _settings(question: Question) -> OpenAIChatModelSettings:
-    settings = OpenAIChatModelSettings(
-        max_tokens=question.max_tokens,
-        timeout=question.timeout,
-        extra_headers={"Idempotency-Key": quote(question.key, safe="/:-._~#@,=")},
-    )
-    if question.request.temperature is not None:
-        settings["temperature"] = question.request.temperature
-    return settings
+def _body(question: Question, base_url: str) -> dict[str, Any]:
+    request = question.request
+    at_openai = (urlsplit(base_url).hostname or "").endswith("openai.com")
+    body: dict[str, Any] = {
+        "model": question.model_id,
+        "messages": list(_conversation(request)),
+        "max_completion_tokens" if at_openai else "max_tokens": question.max_tokens,
+    }
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.tools:
+        body["tools"] = [_offered(tool) for tool in request.tools]
+    return body
 
 
-def _tools(request: ModelRequest) -> list[ToolDefinition]:
-    return [
-        ToolDefinition(
-            name=wire_name(tool.name),
-            description=tool.description,
-            parameters_json_schema=dict(tool.parameters),
-            strict=False,  # strict mode would rewrite the schema that arguments are checked by
-        )
-        for tool in request.tools
-    ]
+def _offered(tool: ToolOffer) -> dict[str, Any]:
+    told = {
+        "name": wire_name(tool.name),
+        "description": tool.description,
+        "parameters": tool.parameters,
+    }
+    return {"type": "function", "function": told}
 
 
-def _conversation(request: ModelRequest) -> Iterable[parts.ModelMessage]:
+def _conversation(request: ModelRequest) -> Iterator[dict[str, Any]]:
     if request.system:
-        yield parts.ModelRequest(parts=[parts.SystemPromptPart(request.system)])
+        yield {"role": "system", "content": request.system}
     for message in request.messages:
         yield _translated(message)
 
 
-def _translated(message: Message) -> parts.ModelMessage:
-    content = message["content"]
-    match message["role"]:
-        case "assistant":
-            said: list[parts.ModelResponsePart] = [parts.TextPart(content)] if content else []
-            said += [
-                parts.ToolCallPart(
-                    wire_name(call["name"]), call["arguments"], tool_call_id=call["id"]
-                )
-                for call in message.get("tool_calls", ())
-            ]
-            return parts.ModelResponse(parts=said)
-        case "tool":
-            result = parts.ToolReturnPart(
-                wire_name(message.get("name", "")),
-                content,
-                tool_call_id=message.get("tool_call_id", ""),
-            )
-            return parts.ModelRequest(parts=[result])
-        case "system":
-            return parts.ModelRequest(parts=[parts.SystemPromptPart(content)])
-        case "user":
-            return parts.ModelRequest(parts=[parts.UserPromptPart(content)])
+def _translated(message: Message) -> dict[str, Any]:
+    role, content = message["role"], message["content"]
+    if role == "tool":
+        known = message.get("tool_call_id", "")
+        return {"role": role, "tool_call_id": known, "content": content}
+    if role == "assistant" and (calls := message.get("tool_calls")):
+        asked = [_asked(call) for call in calls]
+        return {"role": role, "content": content or None, "tool_calls": asked}
+    return {"role": role, "content": content}
 
 
-def _answer(response: parts.ModelResponse, names: Mapping[str, str]) -> Answer:
-    details = response.provider_details or {}
-    tokens = response.usage
-    told = bool(tokens.input_tokens or tokens.output_tokens)
+def _asked(call: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = call["arguments"]
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    function = {"name": wire_name(call["name"]), "arguments": written}
+    return {"id": call["id"], "type": "function", "function": function}
+
+
+def _answer(body: Any, names: Mapping[str, str]) -> Answer:
+    """Read a completion; raises ValueError, TypeError or KeyError where it is none."""
+    if "error" in body and "choices" not in body:
+        raise ValueError(f"an error in a {_SUCCESS}: {_said(body)}")
+    choice = body["choices"][0]
+    message = choice["message"]
+    usage = body.get("usage") or {}
+    read, written = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    told = bool(read or written)
     return Answer(
-        content="".join(p.content for p in response.parts if isinstance(p, parts.TextPart)),
-        tool_calls=[
-            {
-                "id": p.tool_call_id,
-                "name": names.get(p.tool_name, p.tool_name),
-                "arguments": p.args,
-            }
-            for p in response.parts
-            if isinstance(p, parts.ToolCallPart)
-        ],
-        finish_reason=str(details.get("finish_reason") or response.finish_reason or ""),
-        model=response.model_name or "",
-        input_tokens=tokens.input_tokens if told else None,
-        output_tokens=tokens.output_tokens if told else None,
-        refusal=str(details.get("refusal") or ""),
+        content=_content(message.get("content")),
+        tool_calls=[_call(call, names) for call in message.get("tool_calls") or ()],
+        finish_reason=str(choice.get("finish_reason") or ""),
+        model=str(body.get("model") or ""),
+        input_tokens=read if told else None,
+        output_tokens=written if told else None,
+        refusal=str(message.get("refusal") or ""),
     )
 
 
-def _by_status(error: ModelHTTPError) -> CallFailed:
-    status = error.status_code
+def _content(content: Any) -> str:
+    """Read a text, or the texts of a list of parts; thoughts are no part of the answer."""
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if part.get("type") == "text")
+    if content is not None and not isinstance(content, str):
+        raise TypeError(f"a content is a text, not {type(content).__name__}")
+    return _THOUGHT.sub("", content or "")
+
+
+def _call(call: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    function = call["function"]
+    name = str(function["name"])
+    arguments = function.get("arguments")
+    return {"id": call.get("id") or "", "name": names.get(name, name), "arguments": arguments}
+
+
+def _count(usage: Mapping[str, Any], name: str) -> int:
+    found = usage.get(name)
+    return found if isinstance(found, int) else 0
+
+
+def _by_status(response: httpx2.Response) -> CallFailed:
+    status = response.status_code
     default = (
         (ErrorClass.TRANSIENT_DEPENDENCY, True)
         if status >= _SERVER_ERROR
         else (ErrorClass.PERMANENT_DEPENDENCY, False)
     )
     error_class, in_doubt = _BY_STATUS.get(status, default)
-    detail = f"the endpoint answered {status}: {_said(error.body)}"
-    return CallFailed(error_class, detail, in_doubt=in_doubt, retry_after=error.retry_after)
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        body = response.text
+    detail = f"the endpoint answered {status}: {_said(body)}"
+    return CallFailed(
+        error_class, detail, in_doubt=in_doubt, retry_after=_retry_after(response.headers)
+    )
 
 
 def _said(body: object) -> str:
@@ -220,19 +226,34 @@ def _said(body: object) -> str:
     return str(body)[:500]
 
 
-def _by_connection(error: BaseException) -> CallFailed:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, httpx2.ConnectError):
-            return CallFailed(ErrorClass.TRANSIENT_DEPENDENCY, f"not reached: {cause}")
-        if isinstance(cause, httpx2.TimeoutException):
-            return CallFailed(ErrorClass.TIMEOUT, str(cause), in_doubt=True, charged=True)
-        if isinstance(cause, httpx2.DecodingError):
-            return CallFailed(ErrorClass.VALIDATION_ERROR, str(cause), in_doubt=True, charged=True)
-        cause = cause.__cause__
-    return CallFailed(
-        ErrorClass.TRANSIENT_DEPENDENCY,
-        f"the connection broke: {error}",
-        in_doubt=True,
-        charged=True,
-    )
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read the seconds to wait; a date is measured against the server's own clock."""
+    told = headers.get("retry-after", "")
+    try:
+        if "retry-after-ms" in headers:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif told[:1].isdigit():
+            seconds = float(told)
+        else:
+            until, now = parsedate_to_datetime(told), parsedate_to_datetime(headers["date"])
+            seconds = (until - now).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return None
+    return seconds if 0 <= seconds < math.inf else None
+
+
+def _by_connection(error: httpx2.HTTPError) -> CallFailed:
+    match error:
+        case httpx2.ConnectError():
+            return CallFailed(ErrorClass.TRANSIENT_DEPENDENCY, f"not reached: {error}")
+        case httpx2.TimeoutException():
+            return CallFailed(ErrorClass.TIMEOUT, str(error), in_doubt=True, charged=True)
+        case httpx2.DecodingError():
+            return CallFailed(ErrorClass.VALIDATION_ERROR, str(error), in_doubt=True, charged=True)
+        case _:
+            return CallFailed(
+                ErrorClass.TRANSIENT_DEPENDENCY,
+                f"the connection broke: {error}",
+                in_doubt=True,
+                charged=True,
+            )

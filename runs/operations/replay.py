@@ -19,6 +19,7 @@ from runs import queries
 from runs.agents.program import Program
 from runs.agents.versions import program_of
 from runs.brake import Brake
+from runs.carrier import finish
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, encode
 from runs.core.effects import EffectState, Place, Recorded, corrections
@@ -111,7 +112,9 @@ class _Replay:
         program = self._program(checkpoint.super_step)
         leave = any(row.place.task == TASK for row in claimed.ledger)
         results = {
-            task.id: execute(shell, claimed, program, checkpoint, task, Brake()).result
+            task.id: finish(
+                execute(shell, claimed, program, checkpoint, task, Brake()), shell.loop.run
+            ).result
             for task in checkpoint.tasks
         }
         return reconcile(

@@ -115,15 +115,18 @@ def test_an_index_lists_every_page_of_its_folder(folder: str) -> None:
 
 def test_decisions_are_numbered_and_listed_by_their_titles() -> None:
     files = sorted((DOCS / "adr").glob("0*.md"))
-    titles = [path.read_text(encoding="utf-8").splitlines()[0] for path in files]
+    heads = [path.read_text(encoding="utf-8").splitlines()[0] for path in files]
+    titles = [re.fullmatch(r"# (\d+)\. (.+)", head) for head in heads]
     wanted = [
-        f"| {number} | [{title.partition('. ')[2]}]({path.name}) |"
-        for number, (path, title) in enumerate(zip(files, titles, strict=True), start=1)
+        f"| {title[1]} | [{title[2]}]({path.name}) |"
+        for path, title in zip(files, titles, strict=True)
+        if title and int(title[1]) == int(path.name[:4])
     ]
 
     listed = re.findall(r"^\| \d+ \| .+$", page("docs/adr/README.md"), re.MULTILINE)
 
     assert listed == wanted
+    assert len({path.name[:4] for path in files}) == len(files) == len(wanted)
 
 
 # --- In step with the code ----------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_measures_every_way_of_agentops_and_leaves_nothing_behind(tmp_path: Path
     done = bench(
         tmp_path,
         *("--runs", "4", "--steps", "3", "--rounds", "1", "--peers", "none", "--workers", "1x2"),
-        *("--longest", "20", "--plot", str(tmp_path / "growth.svg")),
+        *("--longest", "20", "--waiting", "20", "--plot", str(tmp_path / "growth.svg")),
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,6 +61,7 @@ def test_measures_every_way_of_agentops_and_leaves_nothing_behind(tmp_path: Path
     assert all(found["cpu_ms_per_step"] > 0 for found in figures["results"].values())
     assert "langgraph_ratio" not in figures
     assert set(figures["growth"]["bytes_per_run"]["burst"]) == {"2", "6", "20"}
+    assert figures["w2"]["results"]["waits"]["in_flight"] == 20
     assert figures["resume"]["ms"]["agentops"] > 0
     assert figures["latency"]["step_ms"]["burst"] > 0
     assert (tmp_path / "growth.svg").read_text().startswith("<svg")

@@ -1,4 +1,4 @@
-"""The workload as agents: a loop over a fake model, plain (W1) and behind the gateway (W1e)."""
+"""The workload as agents: a loop over a fake model, plain (W1) and behind the gateway (W1e, W2)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def plain(ctx: SyncContext) -> Step:
 async def governed(ctx: Context) -> Step:
     """The same through the gateway: reserved, written down, sent, settled."""
     answer = await ctx.model("Go on.")
+    return _step(ctx, answer["content"])
+
+
+async def waiting(ctx: Context) -> Step:
+    """Ask a slow model server once (W2)."""
+    answer = await ctx.model("Go on.", model="slow")
     return _step(ctx, answer["content"])
 
 
@@ -71,3 +77,4 @@ _declare("w1", plain)
 _declare("timed", timed)
 _declare("rereading", rereading)
 _declare("w1e", governed, model="bench")
+_declare("w2", waiting)

@@ -7,6 +7,7 @@ to the database.
 
 from __future__ import annotations
 
+import asyncio
 import operator
 import sys
 import time
@@ -18,7 +19,8 @@ from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
-from agentops.bench.foreign.lines import Resumer, answer_all, instant_model
+from agentops.bench.foreign.langgraph_waits import wait
+from agentops.bench.foreign.lines import Resumer, Waiter, answer_all, instant_model
 
 
 class State(TypedDict):
@@ -38,10 +40,11 @@ def onward(state: State) -> str:
     return END if len(state["messages"]) >= state["steps"] else "model"
 
 
-class LangGraph(Resumer):
+class LangGraph(Resumer, Waiter):
     """A graph with a connection of its own, set up as the saver's documentation says."""
 
     def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
         connection = psycopg.connect(
             dsn, autocommit=True, prepare_threshold=0, row_factory=dict_row
         )
@@ -56,6 +59,10 @@ class LangGraph(Resumer):
         begin = {"messages": [], "steps": steps}
         end = self._graph.invoke(begin, _thread(steps), durability="sync")
         return len(end["messages"])
+
+    def wait(self, runs: int, url: str) -> int:
+        """Play all runs in one event loop."""
+        return asyncio.run(wait(self._dsn, State, runs, url))
 
     def resume(self, steps: int) -> float:
         """Leave a run one step before its end, and play that step."""

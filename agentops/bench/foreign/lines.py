@@ -3,6 +3,7 @@
 {"runs": 100, "steps": 20}  plays so many runs, each player one at a time
 {"trace": 200}              plays one run; gives the seconds between its steps
 {"resume": 1000}            leaves a run after so many steps; gives the seconds to one more
+{"wait": 1000, "url": ...}  plays runs that all ask a slow model server once, at the same time
 """
 
 from __future__ import annotations
@@ -50,6 +51,14 @@ class Resumer(Player):
         """Go on with a run of so many steps; give the seconds until one more is committed."""
 
 
+class Waiter(Player):
+    """A player whose engine can have many runs wait at once."""
+
+    @abstractmethod
+    def wait(self, runs: int, url: str) -> int:
+        """Play runs that each ask a model server once, all at the same time; count their steps."""
+
+
 def instant_model() -> str:
     """Answer at once with 300 random characters."""
     moments.append(time.monotonic())
@@ -65,12 +74,14 @@ def answer_all(players: Sequence[Player], ready: dict[str, Any]) -> None:
 
 
 def _answer(
-    pool: ThreadPoolExecutor, players: Sequence[Player], asked: dict[str, int]
+    pool: ThreadPoolExecutor, players: Sequence[Player], asked: dict[str, Any]
 ) -> dict[str, Any]:
     if "trace" in asked:
         return {"gaps": players[0].trace(asked["trace"])}
     if "resume" in asked:
         return {"seconds": _resumer(players[0]).resume(asked["resume"])}
+    if "wait" in asked:
+        return {"steps": _waiter(players[0]).wait(asked["wait"], asked["url"])}
     left: SimpleQueue[None] = SimpleQueue()
     for _ in range(asked["runs"]):
         left.put(None)
@@ -81,6 +92,12 @@ def _answer(
 def _resumer(player: Player) -> Resumer:
     if not isinstance(player, Resumer):
         raise TypeError(f"{type(player).__name__} cannot leave a run and take it up again")
+    return player
+
+
+def _waiter(player: Player) -> Waiter:
+    if not isinstance(player, Waiter):
+        raise TypeError(f"{type(player).__name__} was not asked to wait")
     return player
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from agentops.bench.measure import Size, database_size
 from agentops.bench.peers.base import Layout, MissingError, Trace, Went, WrongError
@@ -29,7 +29,7 @@ class Foreign:
     layout: Layout
     database_url: str | None
     children: Sequence[Child]
-    _asked: list[dict[str, int]] = field(default_factory=list)
+    _asked: list[dict[str, Any]] = field(default_factory=list)
 
     def size(self) -> Size:
         return Size(0, 0) if self.database_url is None else database_size(self.database_url)
@@ -51,6 +51,15 @@ class Foreign:
         if steps != wanted:
             raise WrongError(f"{self.name}: {steps} steps instead of {wanted}")
         return Went(time.monotonic() - began, steps)
+
+    def waiting_roots(self) -> list[int]:
+        return [self.children[0].pid]
+
+    def prepare_to_wait(self, runs: int, url: str) -> None:
+        """Have runs ready that each ask the model server once; `go` plays them, in one process."""
+        if len(self.children) != 1:
+            raise WrongError(f"{self.name} waits in one process, not in {len(self.children)}")
+        self._asked = [{"wait": runs, "url": url, "runs": runs, "steps": 1}]
 
     def trace(self, steps: int) -> Trace:
         return Trace(self.children[0].ask({"trace": steps})["gaps"])

@@ -29,6 +29,11 @@ class Product:
     supervisor: Supervisor
     submitter: Child
     redis_pid: int | None
+    logs: Path
+
+    def waiting_roots(self) -> list[int]:
+        """Give the nursery, below which the workers are."""
+        return [status.pid for status in self.supervisor.status() if status.name == "workers"]
 
     def roots(self) -> list[int]:
         pids = [status.pid for status in self.supervisor.status()]
@@ -75,6 +80,14 @@ class AgentOps:
             )
         return Went(answer["seconds"], answer["steps"])
 
+    def waiting_roots(self) -> list[int]:
+        return self.product.waiting_roots()
+
+    def prepare_to_wait(self, runs: int, url: str) -> None:
+        """Have runs accepted that each ask the model server once; `go` plays them."""
+        self.product.submitter.ask({"slow_model": url})
+        self.prepare(runs, 1)
+
     def trace(self, steps: int) -> Trace:
         answer = self.product.submitter.ask({"trace": steps})
         return Trace(answer["gaps"], answer["first"])
@@ -110,7 +123,7 @@ def product(
         supervisor.start(made.sweeper())
         supervisor.wait_ready("workers", timeout=READY_SECONDS)
         submitter = stack.enter_context(_child("submit", state, variables))
-        yield Product(url, layout, supervisor, submitter, redis_pid)
+        yield Product(url, layout, supervisor, submitter, redis_pid, state / "logs")
 
 
 @contextlib.contextmanager

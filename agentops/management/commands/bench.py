@@ -16,7 +16,7 @@ from agentops.bench.session import DEFAULT_WORKERS, PEERS, WORKLOADS, Options, b
 from agentops.bench.workloads.growth import Growth
 from agentops.management.proof import ProofCommand, chosen, count
 
-QUICK: Final = {"runs": 40, "rounds": 2, "longest": 100}
+QUICK: Final = {"runs": 40, "rounds": 2, "longest": 100, "waiting": 200}
 
 
 class Command(ProofCommand):
@@ -31,6 +31,9 @@ class Command(ProofCommand):
         parser.add_argument("--rounds", type=count, metavar="N", default=5)
         parser.add_argument(
             "--longest", type=count, metavar="S", default=1000, help="steps of a long run"
+        )
+        parser.add_argument(
+            "--waiting", type=count, metavar="R", default=1000, help="runs that wait at once"
         )
         parser.add_argument("--workloads", type=_some(WORKLOADS), default=WORKLOADS)
         parser.add_argument("--peers", type=_some(PEERS), default=PEERS, help="or none")

@@ -152,6 +152,7 @@ def a_notice(tenant: UUID, run_id: str) -> dict[str, str]:
             approval_id=uuid7(),
             run_id=run_id,
             body={"type": "approval.requested", "data": {"tool": "payments.refund"}},
+            state="sent",
         )
     return {"subscription_id": str(made.id), "notice_id": str(told.id)}
 

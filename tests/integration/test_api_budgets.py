@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -15,6 +16,7 @@ from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.models import AuditEvent, Budget, Tenant
 from policy.operations.teams import create_team
+from tests.contract.builds import at_once
 from tests.http import Api, a_budget, a_run, an_agent
 
 BUDGETS = "/api/v1/budgets"
@@ -264,3 +266,21 @@ def test_only_finance_makes_changes_and_decides(tenant: UUID, role: str) -> None
 
     assert [answer.status_code for answer in answers] == [403] * 4
     assert caller.get(f"{path}/forecast").status_code == 200
+
+
+def test_of_two_who_decide_a_raise_at_once_one_decides(finance: Api, tenant: UUID) -> None:
+    needs_two(tenant)
+    budget = a_budget(tenant)
+    [proposal] = propose(finance, budget).json()["proposals"]
+    path = f"{BUDGETS}/{budget.id}/raises/{proposal['id']}/confirm"
+    callers = [Api(tenant, "finance") for _ in range(4)]
+
+    def confirm(caller: Api) -> int:
+        status: int = caller.post(path).status_code
+        connection.close()
+        return status
+
+    statuses = at_once([lambda one=one: confirm(one) for one in callers])  # type: ignore[misc]
+
+    assert sorted(statuses) == [200, 422, 422, 422]
+    assert finance.get(f"{BUDGETS}/{budget.id}").json()["cost"]["limit"] == "16.00"

@@ -15,8 +15,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from agentops import env
-from runs.core.compensation import Compensation
 from runs.core.lifecycle import RunState
+from runs.core.recorded.compensation import Compensation
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(env.text("AGENTOPS_STATE") or BASE_DIR / ".agentops")

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from policy.core.approvals import AgentsMay, ApprovalTerms, OnTimeout, Rung
-from policy.core.triggers import Triggers
+from policy.core.rules.approvals import AgentsMay, ApprovalTerms, OnTimeout, Rung
+from policy.core.rules.triggers import Triggers
 
 SHORTEST_WAIT: Final = timedelta(seconds=1)
 LONGEST_WAIT: Final = timedelta(days=365)
@@ -71,7 +71,7 @@ Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 
 
 class TriggersDocument(BaseModel):
-    """What holds a call that the rule would allow, see `policy.core.triggers`."""
+    """What holds a call that the rule would allow, see `policy.core.rules.triggers`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -10,7 +10,7 @@ docs/provenance.md) `origins`, `tainted`, `targets_trusted`, `arguments_trusted`
 
 Numbers compare by value, whole or not: `args.amount <= 100` holds for 42 and for 42.5, and
 so does `args.amount <= 100.0`. Everything else is strict. An absent argument, or a text
-where a number is compared, is an error, which `policy.core.decide` judges as the stricter
+where a number is compared, is an error, which `policy.core.rules.decide` judges as the stricter
 of true and false. One exception is CEL's own: `==` between different types is false and
 `!=` true, without an error. So write what is allowed (`args.currency == "EUR"`), not what
 is not (`args.currency != "USD"` holds for the number 7), and ask `has(args.note)` of an
@@ -29,8 +29,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from policy.core.call import Facts
-from policy.core.decide import Clause, Condition
-from policy.core.selectors import ABSENT
+from policy.core.rules.decide import Clause, Condition
+from policy.core.rules.selectors import ABSENT
 from policy.errors import InvalidPolicy, PolicyError
 from policy.expressions import LONGEST, Shape, parts_of, paths_of, shape_of
 

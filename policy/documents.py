@@ -62,8 +62,8 @@ from pydantic import (
 
 from policy import conditions
 from policy.approving import ApprovalDocument, Name, Wait, said_duration
-from policy.core.approvals import ApprovalTerms
-from policy.core.decide import Decision, Policy, Rule
+from policy.core.rules.approvals import ApprovalTerms
+from policy.core.rules.decide import Decision, Policy, Rule
 from policy.errors import InvalidPolicy
 from policy.selecting import STRUCTURED, Selecting, trimmed
 

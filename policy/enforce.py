@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-from policy.core.decide import CallRequest, Decision, Policy, Verdict, decide
+from policy.core.rules.decide import CallRequest, Decision, Policy, Verdict, decide
 
 _SEALING_KEY: Final = secrets.token_bytes(32)
 PERMIT_LIFE: Final = timedelta(minutes=15)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from policy import tenancy
 from policy.conditions import unusable
-from policy.core.decide import Decision, Policy, Rule
+from policy.core.rules.decide import Decision, Policy, Rule
 from policy.documents import STORED, PolicyDocument, RuleDocument, compiled
 from policy.errors import InvalidPolicy, NoTenantScope
 from policy.models import PolicyRule, PolicyVersion, Tenant

@@ -12,7 +12,8 @@ from uuid_utils.compat import uuid7
 
 from policy.audit import record
 from policy.core.actor import Actor
-from policy.core.approvals import (
+from policy.core.json import JsonObject, canonical, storable
+from policy.core.rules.approvals import (
     RISKS,
     Asked,
     Reviewer,
@@ -20,7 +21,6 @@ from policy.core.approvals import (
     why_not_approve,
     why_not_decide,
 )
-from policy.core.json import JsonObject, canonical, storable
 from policy.errors import ApprovalChanged, ApprovalClaimed, ApprovalNotOpen, NotAllowed
 from policy.models import (
     Approval,

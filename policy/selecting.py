@@ -28,11 +28,11 @@ from pydantic import (
     model_validator,
 )
 
-from policy.core import selectors
 from policy.core.call import Autonomy, CallRequest, EffectClass, Risk
 from policy.core.json import Json
 from policy.core.provenance import Provenance
-from policy.core.selectors import ArgumentTest, Range, Selector, Window
+from policy.core.rules import selectors
+from policy.core.rules.selectors import ArgumentTest, Range, Selector, Window
 
 MOST: Final = 100
 LONGEST_POINTER: Final = 200

@@ -20,8 +20,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from policy import documents
 from policy.core.call import Autonomy, CallRequest, EffectClass, Principal, Risk
-from policy.core.decide import Decision, Policy
-from policy.core.explain import Explanation, explain
+from policy.core.rules.decide import Decision, Policy
+from policy.core.rules.explain import Explanation, explain
 from policy.errors import InvalidPolicy
 
 

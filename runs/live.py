@@ -18,9 +18,9 @@ from gateway.routes import credential, route
 from policy import tenancy
 from policy.calibration import Evidence
 from policy.core.call import Autonomy
-from policy.core.decide import Policy
 from policy.core.gate import Barred, Cleared, GateRules, Outgoing
 from policy.core.outcomes import Outcome
+from policy.core.rules.decide import Policy
 from policy.enforce import Permit
 from policy.gates.gate import Gate, rules_in_force
 from policy.learnt import learnt_of

@@ -13,10 +13,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from policy.core.approvals import ApprovalTerms
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts, Limits
 from policy.core.outcomes import Usage
+from policy.core.rules.approvals import ApprovalTerms
 from runs.core.checkpoint import Checkpoint
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
 from runs.core.lifecycle import Reason, RunState

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from policy.calibration import Evidence
-from policy.core.decide import Policy
 from policy.core.gate import Barred, Cleared, Outgoing
 from policy.core.outcomes import Outcome
+from policy.core.rules.decide import Policy
 from policy.enforce import Permit
 from policy.provenance.answers import Rules
 from runs.agents.program import Program

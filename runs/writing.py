@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from policy.core.approvals import terms_to_json
 from policy.core.json import JsonObject
 from policy.core.money import Unit
+from policy.core.rules.approvals import terms_to_json
 from runs.core import results
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState

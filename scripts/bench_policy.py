@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 import cel  # noqa: E402
 
 from policy import documents  # noqa: E402
-from policy.core.decide import CallRequest, EffectClass, Policy, Principal, decide  # noqa: E402
+from policy.core.rules.decide import CallRequest, EffectClass, Policy, Principal, decide  # noqa: E402
 
 CALLS: Final[list[tuple[str, EffectClass, dict[str, Any]]]] = [
     ("orders.find", EffectClass.READ, {"number": 7}),
@@ -132,7 +132,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     mine, other = ours(), plain()
     rounds = [(rate(mine, seconds), rate(other, seconds)) for _ in range(3)]
-    names = ("policy.core.decide", "plain CEL loop")
+    names = ("policy.core.rules.decide", "plain CEL loop")
     medians = []
     for name, found in zip(names, zip(*rounds, strict=True), strict=True):
         low, middle, high = sorted(found)

@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from policy import secrets, tenancy
-from policy.core.decide import EffectClass, Risk
+from policy.core.rules.decide import EffectClass, Risk
 from policy.errors import NoTenantScope, SecretUnreadable
 from tools import mcp, registry
 from tools.core.spec import ToolSpec

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from policy.core.decide import EffectClass
 from policy.core.json import canonical, copied, parsed, storable
 from policy.core.outcomes import Done, ErrorClass, Failed
+from policy.core.rules.decide import EffectClass
 from policy.foreign import within
 from tools import mcp, registry, schemas
 from tools.core.finding import CannotTell, Found, Happened, NotHappened

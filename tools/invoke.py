@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from policy.core.decide import EffectClass
 from policy.core.json import Json, canonical, digest, storable
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import EffectClass
 from policy.enforce import Permit
 from policy.foreign import Abandoned, within
 from tools import mcp, registry, schemas

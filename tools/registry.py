@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
-from policy.core.decide import EffectClass, Risk
 from policy.core.json import JsonObject
+from policy.core.rules.decide import EffectClass, Risk
 from tools.core.finding import CannotTell, Happened, NotHappened
 from tools.core.spec import ToolSpec
 from tools.errors import InvalidTool, ToolError
@@ -81,7 +81,7 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     `reconcile` is a function `(arguments, call: ToolContext)` that finds it out, by reading
     only: it returns `Happened(result)`, `NotHappened()` or `CannotTell(why)`. `compensate` is
     the tool that undoes a call, by its name, or a function that becomes the tool
-    `<name>.compensate`; its parameters are filled by name (`runs.core.compensation`).
+    `<name>.compensate`; its parameters are filled by name (`runs.core.recorded.compensation`).
     `measures` names the parameters that triggers of rules look at: `money` it moves, `people`
     it reaches, and `confidence`, how sure the model says it is (0 to 1).
 

@@ -17,9 +17,9 @@ from typing import Any, Final, TypeVar
 from agentops.redteam.suite import SuiteCall
 from gateway.core.messages import Message, ToolOffer
 from gateway.testing import ScriptedModel, calls
-from policy.core.decide import Policy
 from policy.core.json import Json, JsonObject
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import Policy
 from policy.enforce import Permit
 from runs.advance import Burst, Engine
 from runs.agents.program import Program

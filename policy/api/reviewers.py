@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policy.api.views import ApiView, StrictSerializer, body_of
-from policy.core.approvals import RISKS
+from policy.core.rules.approvals import RISKS
 from policy.errors import UnknownPrincipal
 from policy.models import Role
 from policy.operations.set_reviewing import set_reviewing

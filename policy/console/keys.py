@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 
 from policy.console.pages import StaffRequest, attempt, first_time, may, page, require, staff_page
-from policy.core.approvals import RISKS
+from policy.core.rules.approvals import RISKS
 from policy.models import Principal, Role
 from policy.operations.create_principal import create_principal
 from policy.operations.issue_key import issue_key

@@ -82,7 +82,7 @@ class CallRequest:
     it has begun, as of its claim and by the asking task since: sibling tasks that call at the
     same moment are not among them (budgets bound those). `provenance` tells where
     the arguments' values came from, and the worst where nobody looked. `signals` are what was
-    measured of the call for the triggers of rules (`policy.core.triggers`).
+    measured of the call for the triggers of rules (`policy.core.rules.triggers`).
     """
 
     tool: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from policy.core.decide import Decision
+from policy.core.rules.decide import Decision
 from policy.models.base import TenantRow
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from policy.core.approvals import RISKS
+from policy.core.rules.approvals import RISKS
 from policy.models.base import TenantRow
 
 LONGEST_RETENTION = 36_500

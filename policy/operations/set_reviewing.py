@@ -8,7 +8,7 @@ from uuid import UUID
 
 from policy.audit import record
 from policy.core.actor import Actor
-from policy.core.approvals import RISKS
+from policy.core.rules.approvals import RISKS
 from policy.errors import InvalidReviewing, UnknownPrincipal
 from policy.models import Principal
 

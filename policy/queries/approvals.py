@@ -9,8 +9,8 @@ from statistics import median
 from typing import Final, TypeVar
 from uuid import UUID
 
-from policy.core.approvals import ApprovalTerms, terms_from_json
 from policy.core.json import Json, JsonObject
+from policy.core.rules.approvals import ApprovalTerms, terms_from_json
 from policy.models import (
     Approval,
     ApprovalDecision,

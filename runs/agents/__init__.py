@@ -25,7 +25,7 @@ from runs.agents.typed import InvalidOutput, ask_for
 from runs.core.channels import Channel, Reducer
 from runs.core.graph import Node, Send, Step, graph
 from runs.core.guards import LoopGuard
-from runs.core.migrate import Migration
+from runs.core.recorded.migrate import Migration
 from runs.core.retry import RetryPolicy
 
 __all__ = [

@@ -12,7 +12,7 @@ from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
 from policy.core.money import Limits
 from runs.core.graph import Graph
-from runs.core.migrate import Migration, State
+from runs.core.recorded.migrate import Migration, State
 
 Mapped = Callable[[dict[str, Any]], State]
 

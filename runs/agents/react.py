@@ -23,7 +23,7 @@ from runs.agents.program import Program
 from runs.core.channels import Channel, Reducer
 from runs.core.graph import INPUT, OUTPUT, Node, Send, Step, graph
 from runs.core.guards import LoopGuard
-from runs.core.migrate import Migration
+from runs.core.recorded.migrate import Migration
 from runs.errors import InvalidInput, RunsError
 
 MESSAGES: Final = "messages"

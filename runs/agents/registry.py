@@ -20,7 +20,7 @@ from policy.core.money import Limits
 from runs.agents.program import Mapped, Program
 from runs.core.graph import INPUT, OUTPUT, Graph, Node, graph
 from runs.core.guards import LoopGuard
-from runs.core.migrate import Migration
+from runs.core.recorded.migrate import Migration
 from runs.core.retry import RetryPolicy
 from runs.errors import InvalidGraph, InvalidInput
 

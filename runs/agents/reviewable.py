@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from policy.core.json import Json, JsonObject
 from runs.core.graph import Graph
-from runs.core.travel import misfit
+from runs.core.recorded.travel import misfit
 from tools import schemas
 
 

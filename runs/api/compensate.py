@@ -20,7 +20,7 @@ from policy.models import Role
 from runs import queries
 from runs.api.fields import RunDetailSerializer
 from runs.api.travel import HIGHEST, SinceQuery
-from runs.core.compensation import Compensation
+from runs.core.recorded.compensation import Compensation
 from runs.operations.compensate import Compensate, compensate_run
 
 

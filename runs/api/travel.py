@@ -19,7 +19,7 @@ from policy.core.money import Limits
 from policy.models import Role
 from runs import queries
 from runs.api.fields import DeadlineField, RunDetailSerializer
-from runs.core.compensation import Compensation
+from runs.core.recorded.compensation import Compensation
 from runs.operations.fork import Fork, fork_run
 from runs.operations.rewind import Rewind, rewind_run
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from policy.core.decide import EffectClass
 from policy.core.json import Json, JsonObject, canonical, digest, storable
 from policy.core.money import Limits, Unit
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.core.provenance import Label
+from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from policy.provenance import Answer
 from runs.agents.program import Program

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, assert_never
 
-from policy.core.decide import EffectClass
 from policy.core.json import JsonObject
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import EffectClass
 from runs import faults
 from runs.asking.effect import Asking
 from runs.core import retry

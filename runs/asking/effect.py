@@ -15,10 +15,10 @@ from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, assert_never
 
-from policy.core.decide import EffectClass
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from runs import faults
 from runs.asking.asker import Asker

@@ -8,10 +8,10 @@ from typing import Final
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from gateway.errors import UnknownModel
-from policy.core.decide import EffectClass
 from policy.core.gate import Outgoing
 from policy.core.json import Json, canonical, digest
 from policy.core.outcomes import ErrorClass, Failed, Outcome
+from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from runs.asking.asker import Asker
 from runs.asking.effect import Asking

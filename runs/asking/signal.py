@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from policy.core.decide import EffectClass
 from policy.core.json import Json, digest
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.core.provenance import Label
+from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from policy.provenance import Answer
 from runs.asking.asker import Asker

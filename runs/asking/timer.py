@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from policy.core.decide import EffectClass
 from policy.core.json import Json, digest
 from policy.core.outcomes import Done, Outcome
+from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from runs.asking.asker import Asker
 from runs.asking.effect import Asking

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final, assert_never
 
-from policy.core.decide import CallRequest, EffectClass, Policy, Principal, Verdict
 from policy.core.gate import Outgoing
 from policy.core.json import Json, JsonObject, digest
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.core.provenance import Label, Provenance
-from policy.core.recorded import facts_of
-from policy.core.triggers import measured
+from policy.core.rules.decide import CallRequest, EffectClass, Policy, Principal, Verdict
+from policy.core.rules.recorded import facts_of
+from policy.core.rules.triggers import measured
 from policy.enforce import ApprovalNeeded, Approved, Permit, Refusal, enforce
 from policy.provenance import Answer, Asked
 from runs.asking.asker import Asker, Compensated

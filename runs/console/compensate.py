@@ -13,7 +13,7 @@ from django.utils import timezone
 from policy.console.pages import StaffRequest, attempt, may, page, require, staff_page
 from policy.models import Role
 from runs import queries
-from runs.core.compensation import Compensation
+from runs.core.recorded.compensation import Compensation
 from runs.errors import RunsError, UnknownRun
 from runs.operations.compensate import ALLOWED, Compensate, compensate_run
 

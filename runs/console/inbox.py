@@ -16,7 +16,7 @@ from django.utils import timezone
 from policy import queries as policy_queries
 from policy.console.pages import StaffRequest, may, page, require, staff_page
 from policy.core.actor import Actor
-from policy.core.approvals import terms_from_json
+from policy.core.rules.approvals import terms_from_json
 from policy.errors import InvalidDecision, PolicyError
 from policy.models import Role
 from policy.queries import ApprovalView

@@ -2,5 +2,6 @@
 
 Reads in this order: `graph` and `channels` say what an agent is, `checkpoint` what is
 known of a run after a super-step, `plan` what to do next, `reconcile` what came of it;
-`lifecycle` and `retry` hold the two tables that decide everything else.
+`lifecycle` and `retry` hold the two tables that decide everything else. `recorded` is what is
+worked out about runs afterwards.
 """

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from policy.core.actor import Actor
-from policy.core.approvals import terms_from_json
+from policy.core.rules.approvals import terms_from_json
 from policy.errors import ApprovalChanged, ApprovalNotOpen, InvalidDecision, PolicyError
 from policy.models import Approval, ApprovalKind
 from policy.queries import ApprovalView

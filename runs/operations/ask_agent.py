@@ -13,8 +13,8 @@ from uuid import UUID
 
 from policy import reviews
 from policy.core.actor import Actor
-from policy.core.approvals import AgentsMay, terms_from_json
 from policy.core.json import JsonObject, storable
+from policy.core.rules.approvals import AgentsMay, terms_from_json
 from policy.errors import InvalidDecision
 from policy.models import Approval, DecisionAction
 from policy.provenance.delimit import delimited

@@ -26,7 +26,7 @@ from uuid_utils.compat import uuid7
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import Actor
-from policy.core.decide import Policy, Verdict, decide
+from policy.core.rules.decide import Policy, Verdict, decide
 from policy.models import PolicyVersion
 from policy.policies import of_version
 from runs.errors import InvalidBacktest

@@ -14,9 +14,9 @@ from policy.core.money import Limits
 from runs import queries
 from runs.agents.compensation import MOST, compensation
 from runs.agents.versions import compensation_version
-from runs.core.compensation import Compensation
 from runs.core.lifecycle import FINAL, RunState
 from runs.core.plan import first_checkpoint
+from runs.core.recorded.compensation import Compensation
 from runs.errors import IllegalMove, NothingToCompensate, UnknownRun
 from runs.models import Run
 from runs.operations.start import StartRun, accept

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from policy import reviews
 from policy.core.actor import Actor
-from policy.core.approvals import BECOMES, Asked, terms_from_json, why_not_approve
 from policy.core.json import Json, JsonObject, storable
+from policy.core.rules.approvals import BECOMES, Asked, terms_from_json, why_not_approve
 from policy.errors import InvalidDecision, NotAllowed
 from policy.models import Approval, ApprovalState, DecisionAction
 from policy.reviews import Act

@@ -7,10 +7,10 @@ from typing import Any
 
 from policy import policies, reviews
 from policy.core.actor import Actor
-from policy.core.approvals import terms_to_json
-from policy.core.decide import CallRequest, Decision, Verdict, decide
 from policy.core.json import JsonObject, digest, storable
-from policy.core.recorded import request_of
+from policy.core.rules.approvals import terms_to_json
+from policy.core.rules.decide import CallRequest, Decision, Verdict, decide
+from policy.core.rules.recorded import request_of
 from policy.errors import InvalidDecision
 from policy.models import Approval, DecisionAction
 from policy.reviews import Act

@@ -14,7 +14,7 @@ from runs import queries
 from runs.agents.program import Program
 from runs.agents.versions import program_of, resolve
 from runs.core.graph import INPUT
-from runs.core.travel import forked
+from runs.core.recorded.travel import forked
 from runs.errors import UnknownRun
 from runs.models import AgentVersion, Run
 from runs.operations.start import Origin, StartRun, accept, accepted_input

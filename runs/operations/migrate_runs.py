@@ -22,8 +22,8 @@ from runs.core.checkpoint import Checkpoint as Point
 from runs.core.checkpoint import encode
 from runs.core.graph import INPUT
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
-from runs.core.migrate import Moved, migrated
-from runs.core.travel import rewound
+from runs.core.recorded.migrate import Moved, migrated
+from runs.core.recorded.travel import rewound
 from runs.errors import InvalidInput, Misfit, UnknownMigration, UnknownVersion
 from runs.models import AgentVersion, Checkpoint, Effect, Run, RunEvent, RunMigration, Task
 from runs.nudging import queue_again

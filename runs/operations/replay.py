@@ -25,7 +25,7 @@ from runs.core.checkpoint import Checkpoint, encode
 from runs.core.effects import EffectState, Place, Recorded, corrections
 from runs.core.guards import TASK
 from runs.core.reconcile import Advance, Fail, reconcile
-from runs.core.travel import rewound
+from runs.core.recorded.travel import rewound
 from runs.errors import RunsError, UnknownRun
 from runs.execute import execute
 from runs.live import LiveWorld

@@ -13,9 +13,9 @@ from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from runs import queries
 from runs.core.checkpoint import encode
-from runs.core.compensation import Compensation
 from runs.core.lifecycle import FINAL, HELD_BACK, RunState
-from runs.core.travel import rewound
+from runs.core.recorded.compensation import Compensation
+from runs.core.recorded.travel import rewound
 from runs.errors import IllegalMove, StandingEffects, UnknownRun
 from runs.models import Checkpoint, Run, RunEvent
 from runs.nudging import queue_again

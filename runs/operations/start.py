@@ -25,7 +25,7 @@ from runs.core.checkpoint import Checkpoint as CoreCheckpoint
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
 from runs.core.plan import first_checkpoint
-from runs.core.travel import plain
+from runs.core.recorded.travel import plain
 from runs.errors import InvalidInput
 from runs.models import AgentVersion, Checkpoint, Run, RunEvent
 from runs.nudging import nudge

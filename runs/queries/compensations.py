@@ -8,10 +8,10 @@ from typing import Final
 from uuid import UUID
 
 from policy.core.json import Json, JsonObject
-from runs.core import travel
-from runs.core.compensation import Compensation, filled, stands_as
 from runs.core.effects import EffectState
-from runs.core.travel import Stands
+from runs.core.recorded import travel
+from runs.core.recorded.compensation import Compensation, filled, stands_as
+from runs.core.recorded.travel import Stands
 from runs.errors import UnknownRun
 from runs.models import Effect, Run
 from tools import catalogue

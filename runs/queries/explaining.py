@@ -11,8 +11,8 @@ from uuid import UUID
 from django.conf import settings
 
 from policy.core.call import Autonomy, CallRequest, EffectClass, Principal, Risk
-from policy.core.decide import Policy
-from policy.core.explain import Explanation, explain
+from policy.core.rules.decide import Policy
+from policy.core.rules.explain import Explanation, explain
 from policy.models import PolicyVersion, Tenant
 from policy.policies import of_version
 from policy.versions import PolicyView, policy_version

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from policy.core.call import CallRequest, EffectClass, Principal, Risk
-from policy.core.recorded import request_of
+from policy.core.rules.recorded import request_of
 from runs.models import Effect, Run
 
 CHUNK = 200

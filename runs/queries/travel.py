@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db import connection
 
 from policy.core.json import Json, JsonObject
-from runs.core import checkpoint, travel
+from runs.core import checkpoint
 from runs.core.checkpoint import TaskSpec
+from runs.core.recorded import travel
 from runs.errors import HistoryGone, UnknownCheckpoint, UnknownRun
 from runs.models import Checkpoint, Effect, Run
 from runs.queries.compensations import compensations, stands_of
@@ -40,7 +41,7 @@ class DiffView:
 class StandingView:
     """An effect that going back leaves standing: it was done, or nobody knows.
 
-    `compensation` says whether it can be compensated, or was (`runs.core.compensation`).
+    `compensation` says whether it can be compensated, or was (`runs.core.recorded.compensation`).
     """
 
     key: str

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from gateway.providers.scripted import Script
 from gateway.testing import ScriptedModel
 from policy import documents
-from policy.core.decide import Policy, Rule
+from policy.core.rules.decide import Policy, Rule
 from runs.agents.program import Program
 from runs.agents.registry import latest
 from runs.errors import UnknownAgent

@@ -8,8 +8,8 @@ from policy.core.json import Json
 from runs.agents.program import Program
 from runs.core.checkpoint import Checkpoint, decode, encode
 from runs.core.lifecycle import HELD_BACK, Reason, RunState
-from runs.core.migrate import migrated
-from runs.core.travel import rewound
+from runs.core.recorded.migrate import migrated
+from runs.core.recorded.travel import rewound
 from runs.errors import Misfit
 from runs.testing import admission
 from runs.testing.rows import CheckpointRow, MigrationRow, RunRow, log_of, stored, values_of

@@ -13,7 +13,7 @@ from policy.core.money import Extra, Unit
 from policy.core.outcomes import ErrorClass
 from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
-from runs.core.travel import rewound
+from runs.core.recorded.travel import rewound
 from runs.errors import IllegalMove, SignalRefused
 from runs.testing import admission, children, ledger, reviewing
 from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, SignalRow, stored

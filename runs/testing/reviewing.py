@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from policy.core.approvals import BECOMES, Asked, OnTimeout, Reviewer, why_not_approve
 from policy.core.json import Json, JsonObject, digest
+from policy.core.rules.approvals import BECOMES, Asked, OnTimeout, Reviewer, why_not_approve
 from policy.errors import ApprovalNotOpen, InvalidDecision, NotAllowed
 from runs.testing.rows import ApprovalRow, stored
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from policy.core.approvals import ApprovalTerms
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
+from policy.core.rules.approvals import ApprovalTerms
 from runs.core.admission import Priority
 from runs.core.checkpoint import decode_head
 from runs.core.effects import EffectKind, EffectState, Place

@@ -18,10 +18,10 @@ from gateway.core.route import Quote
 from gateway.errors import UnknownModel
 from gateway.testing import ScriptedModel
 from policy.calibration import Evidence
-from policy.core.decide import Decision, EffectClass, Policy, Rule
 from policy.core.gate import Barred, Cleared, Outgoing
 from policy.core.json import Json, JsonObject, storable
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import Decision, EffectClass, Policy, Rule
 from policy.enforce import Permit
 from policy.provenance.answers import Rules
 from runs.agents.program import Program

@@ -18,7 +18,7 @@ LINT: Final = "from importlinter.cli import lint_imports_command as run; run()"
 IMPURE: Final = ("django.db", "celery", "redis", "structlog", "os", "time", "random", "asyncio")
 CRIMES: Final[dict[str, list[str]]] = {
     "runs/core/plan.py": [f"import {name}" for name in IMPURE],
-    "policy/core/decide.py": ["import time", "import secrets"],
+    "policy/core/rules/decide.py": ["import time", "import secrets"],
     "policy/enforce.py": ["import runs.leases"],
     "tools/invoke.py": ["import gateway.complete"],
     "runs/leases.py": ["import agentops.env"],
@@ -41,8 +41,8 @@ CAUGHT: Final = {
     "a core that reads the clock": "runs.core.plan -> time",
     "a core that rolls dice": "runs.core.plan -> random",
     "a core that waits": "runs.core.plan -> asyncio",
-    "another core that reads the clock": "policy.core.decide -> time",
-    "another core that rolls dice": "policy.core.decide -> secrets",
+    "another core that reads the clock": "policy.core.rules.decide -> time",
+    "another core that rolls dice": "policy.core.rules.decide -> secrets",
     "policy that knows runs": "policy.enforce -> runs.leases",
     "tools that know models": "tools.invoke -> gateway.complete",
     "runs that know the composition root": "runs.leases -> agentops.env",

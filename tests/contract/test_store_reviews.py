@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policy.core.approvals import ApprovalTerms, OnTimeout, Rung
+from policy.core.rules.approvals import ApprovalTerms, OnTimeout, Rung
 from policy.errors import ApprovalNotOpen
 from runs.core.effects import Recorded
 from tests.contract.builds import held, in_doubt, put, waiting

@@ -11,7 +11,7 @@ from django.db import IntegrityError
 
 from policy.core.money import Unit
 from policy.models import AuditEvent
-from runs.core.compensation import Compensation, filled
+from runs.core.recorded.compensation import Compensation, filled
 from runs.models import Effect, Run
 from runs.ports import Nudge
 from runs.testing.dying import Died, Fate, Mortal

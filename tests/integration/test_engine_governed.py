@@ -13,7 +13,7 @@ import pytest
 from gateway.testing import calls
 from policy.core.call import Autonomy
 from policy.core.money import Amounts, Limits, Unit
-from policy.core.recorded import request_of
+from policy.core.rules.recorded import request_of
 from policy.errors import ApprovalNotOpen
 from policy.models import Approval, AuditEvent, Tenant
 from policy.queries import approval_view

@@ -19,8 +19,8 @@ from uuid import UUID
 import pytest
 
 from policy import tenancy
-from policy.core.decide import EffectClass, Risk
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import EffectClass, Risk
 from policy.models import AuditEvent
 from tools import catalogue, finding, mcp
 from tools.core.finding import CannotTell, Found, Happened, NotHappened

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from policy import documents, policies, tenancy
-from policy.core.decide import CallRequest, Decision, EffectClass, Principal, Verdict, decide
+from policy.core.rules.decide import CallRequest, Decision, EffectClass, Principal, Verdict, decide
 from policy.errors import InvalidPolicy, NoTenantScope, PolicyChanged, PolicyNotDraft
 from policy.models import AuditEvent, PolicyRule, PolicyVersion, Tenant
 from policy.operations.policies import activate, create_version, edit_draft

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from policy.core.decide import EffectClass, Risk
 from policy.core.json import JsonObject
+from policy.core.rules.decide import EffectClass, Risk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

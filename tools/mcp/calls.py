@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from policy.core.decide import EffectClass
 from policy.core.json import storable
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import EffectClass
 from policy.foreign import Abandoned, within
 from tools.core.spec import ToolCall
 from tools.mcp.addresses import Address, known

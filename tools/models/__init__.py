@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from policy.core.decide import EffectClass, Risk
+from policy.core.rules.decide import EffectClass, Risk
 from policy.models.base import TenantRow
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
-from policy.core.decide import EffectClass, Risk
+from policy.core.rules.decide import EffectClass, Risk
 from policy.errors import NoTenantScope
 from tools import catalogue, registry
 from tools.errors import InvalidTool, UnknownTool

@@ -13,8 +13,8 @@ from uuid_utils.compat import uuid7
 from policy import secrets, tenancy
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
-from policy.core.decide import EffectClass, Risk
 from policy.core.json import canonical, digest, storable
+from policy.core.rules.decide import EffectClass, Risk
 from tools import catalogue, mcp, registry, schemas
 from tools.errors import InvalidTool
 from tools.models import RemoteTool, ToolServer

@@ -15,7 +15,7 @@ from agentops.redteam import session
 from agentops.redteam.stage import Move
 from agentops.redteam.suite import InvalidSuite, Suite, read
 from policy import documents
-from policy.core.decide import Policy
+from policy.core.rules.decide import Policy
 from policy.errors import InvalidPolicy
 
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 from gateway.core.messages import ModelRequest
 from gateway.core.pricing import Price
 from gateway.core.route import Quote, Route
-from policy.core.decide import Decision, EffectClass, Policy, Rule
 from policy.core.json import Json, digest
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
+from policy.core.rules.decide import Decision, EffectClass, Policy, Rule
 from tools.core.finding import Found, Happened, NotHappened
 from tools.core.spec import ToolCall, ToolSpec
 

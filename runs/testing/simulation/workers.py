@@ -17,8 +17,8 @@ import greenlet
 from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from policy.calibration import Evidence
-from policy.core.decide import EffectClass, Policy
 from policy.core.outcomes import ErrorClass, Outcome
+from policy.core.rules.decide import EffectClass, Policy
 from policy.enforce import Permit
 from runs.advance import Burst, Engine
 from runs.agents.program import Program

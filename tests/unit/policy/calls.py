@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import strategies as st
 
 from policy import documents
-from policy.core.decide import Autonomy, CallRequest, EffectClass, Principal, Risk
+from policy.core.rules.decide import Autonomy, CallRequest, EffectClass, Principal, Risk
 
 names = st.sampled_from(["payments.refund", "crm.read", "mail.send", "x"])
 words = st.text(max_size=8)

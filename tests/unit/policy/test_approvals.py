@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policy import documents
-from policy.core.approvals import (
+from policy.core.rules.approvals import (
     ApprovalTerms,
     Asked,
     OnTimeout,

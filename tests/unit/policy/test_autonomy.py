@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.core.decide import (
+from policy.core.rules.decide import (
     Autonomy,
     CallRequest,
     Decision,
@@ -18,7 +18,7 @@ from policy.core.decide import (
     Rule,
     decide,
 )
-from policy.core.recorded import facts_of, request_of
+from policy.core.rules.recorded import facts_of, request_of
 from tests.unit.policy.calls import requests
 
 STRICTNESS = {Decision.ALLOW: 0, Decision.REQUIRE_APPROVAL: 1, Decision.DENY: 2}

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.core.decide import (
+from policy.core.rules.decide import (
     CallRequest,
     Condition,
     Decision,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy import conditions, documents
-from policy.core.decide import CallRequest, Decision, EffectClass, Policy, Principal, decide
+from policy.core.rules.decide import CallRequest, Decision, EffectClass, Policy, Principal, decide
 from policy.errors import InvalidPolicy
 from tests.unit.policy.calls import raw_documents, requests
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy import documents
-from policy.core.decide import (
+from policy.core.rules.decide import (
     Autonomy,
     CallRequest,
     Decision,
@@ -17,7 +17,7 @@ from policy.core.decide import (
     Principal,
     decide,
 )
-from policy.core.explain import Explanation, Part, explain
+from policy.core.rules.explain import Explanation, Part, explain
 from tests.unit.policy.calls import documents_of_rules, requests
 
 CALL = CallRequest(

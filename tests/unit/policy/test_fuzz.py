@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from policy import conditions, documents
 from policy.core.call import Facts
-from policy.core.decide import CallRequest, Decision, Policy
-from policy.core.explain import explain
+from policy.core.rules.decide import CallRequest, Decision, Policy
+from policy.core.rules.explain import explain
 from policy.errors import InvalidPolicy, PolicyError
 from tests.unit.policy.calls import documents_of_rules, raw_documents, requests
 from tests.unit.policy.test_selectors import CALL

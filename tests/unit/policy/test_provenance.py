@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from policy import documents
 from policy.core.call import CallRequest, EffectClass, Principal
-from policy.core.decide import Decision, Policy, decide
 from policy.core.provenance import UNKNOWN, Label, Provenance, from_json
+from policy.core.rules.decide import Decision, Policy, decide
 from policy.provenance import Answer, Asked, Background, Given, Source, background
 from policy.provenance.delimit import delimited, undelimited
 from policy.provenance.inert import is_inert

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from policy import documents
-from policy.core.decide import (
+from policy.core.rules.decide import (
     Autonomy,
     CallRequest,
     Decision,

@@ -10,10 +10,10 @@ import pytest
 
 from policy import calibration, documents
 from policy.calibration import Evidence, Labelled
-from policy.core.decide import CallRequest, Decision, EffectClass, Policy, Principal, decide
 from policy.core.provenance import Label, Origin, Provenance
-from policy.core.recorded import facts_of, request_of
-from policy.core.triggers import Triggers, measured, triggers_from_json, triggers_to_json
+from policy.core.rules.decide import CallRequest, Decision, EffectClass, Policy, Principal, decide
+from policy.core.rules.recorded import facts_of, request_of
+from policy.core.rules.triggers import Triggers, measured, triggers_from_json, triggers_to_json
 
 
 def seeded(seed: int) -> random.Random:

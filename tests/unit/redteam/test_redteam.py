@@ -14,7 +14,7 @@ from agentops.redteam import session
 from agentops.redteam.session import carrying
 from agentops.redteam.suite import InvalidSuite, parsed
 from policy import documents
-from policy.core.decide import Policy
+from policy.core.rules.decide import Policy
 
 MAIL = {
     "name": "send_mail",

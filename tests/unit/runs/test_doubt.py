@@ -11,7 +11,7 @@ import pytest
 
 from policy.core.outcomes import ErrorClass
 from runs.agents import Context, Node, Program, RetryPolicy, graph
-from runs.core.travel import Stands, stands
+from runs.core.recorded.travel import Stands, stands
 from runs.testing import Played, play
 from tools.registry import CannotTell, Happened, NotHappened, ToolContext, ToolError, tool
 

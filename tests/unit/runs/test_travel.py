@@ -12,7 +12,7 @@ from policy.core.json import canonical
 from runs.core.channels import Channel, Log, Reducer
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Graph, Node, graph
-from runs.core.travel import Change, diff, forked, plain, rewound, stands
+from runs.core.recorded.travel import Change, diff, forked, plain, rewound, stands
 from runs.errors import InvalidInput
 from tests.unit.runs.values import JSON, NAMES
 

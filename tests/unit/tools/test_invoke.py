@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from policy.core.decide import CallRequest, Decision, Policy, Principal, Rule
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.rules.decide import CallRequest, Decision, Policy, Principal, Rule
 from policy.enforce import Permit, enforce
 from tools.core.spec import ToolCall
 from tools.errors import InvalidTool, PermitMismatch

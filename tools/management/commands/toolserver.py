@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from policy import tenancy
 from policy.core.actor import command
-from policy.core.decide import EffectClass, Risk
+from policy.core.rules.decide import EffectClass, Risk
 from policy.management.tenants import named_tenant
 from tools.errors import ToolsError
 from tools.models import RemoteTool

@@ -17,7 +17,7 @@ from policy.core.json import Json, canonical, storable
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Graph
-from runs.core.travel import misfit, owned, plain
+from runs.core.recorded.travel import misfit, owned, plain
 from runs.errors import Misfit
 
 State = Mapping[str, Json]

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from policy.core.call import CallRequest, Facts
-from policy.core.decide import (
+from policy.core.json import Json
+from policy.core.rules.decide import (
     STRICTNESS,
     Decision,
     Policy,
@@ -21,8 +22,7 @@ from policy.core.decide import (
     held_by,
     selected,
 )
-from policy.core.json import Json
-from policy.core.selectors import Selector, patterns
+from policy.core.rules.selectors import Selector, patterns
 
 MOST_CHANGES: Final = 3
 

@@ -1,7 +1,7 @@
 """What a rule asks of a call beside its condition: one selector for each thing asked.
 
 A selector holds, does not hold, or cannot tell: `Undecided`, or whatever else it raises,
-is judged by `policy.core.decide` as the stricter of both ends.
+is judged by `policy.core.rules.decide` as the stricter of both ends.
 """
 
 from __future__ import annotations

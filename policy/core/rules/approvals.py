@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from policy.core.json import JsonObject
-from policy.core.triggers import NONE, Triggers, triggers_from_json, triggers_to_json
+from policy.core.rules.triggers import NONE, Triggers, triggers_from_json, triggers_to_json
 
 FOUR_EYES: Final = 2
 BECOMES: Final[Mapping[tuple[str, str], str]] = {

@@ -18,10 +18,10 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Final, assert_never
 
-from policy.core.approvals import ApprovalTerms
 from policy.core.call import Autonomy, CallRequest, EffectClass, Facts, Principal, Risk
-from policy.core.selectors import Selector
-from policy.core.triggers import Fired, fired
+from policy.core.rules.approvals import ApprovalTerms
+from policy.core.rules.selectors import Selector
+from policy.core.rules.triggers import Fired, fired
 
 __all__ = [
     "ApprovalTerms",

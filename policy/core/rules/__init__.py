@@ -1,0 +1,1 @@
+"""Rules over calls: what selects one, what is decided of it and why, and who is asked."""

@@ -1,0 +1,1 @@
+"""What is worked out about recorded runs: travel in time, other versions, compensation."""

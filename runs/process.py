@@ -130,7 +130,13 @@ def _made() -> tuple[Engine, Carrier]:
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
     sender = Sender(store.forget)
     carrier = Carrier(loop, threads=settings.CARRIER_THREADS, most=settings.WAITING_RUNS)
-    feed = Feeder(pool, sender, worker=worker_name(), slots=lambda: _slots + carrier.waiting // 3)
+    feed = Feeder(
+        pool,
+        sender,
+        worker=worker_name(),
+        # Two seats a slot, three quarters of them for a tenant alone: so what waits takes none.
+        slots=lambda: _slots + 2 * carrier.waiting // 3,
+    )
     carrier.waits = feed
     shell = Shell(
         store=store,

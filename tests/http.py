@@ -17,7 +17,7 @@ from gateway.models import ModelEndpoint
 from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.core.json import digest
-from policy.models import Approval, Budget, Notice, Role
+from policy.models import Approval, Budget, Notice, RaiseProposal, Role
 from policy.operations.create_principal import create_principal
 from policy.operations.issue_key import issue_key
 from policy.operations.limits import SetLimit, add_limit
@@ -124,6 +124,23 @@ def a_budget(tenant: UUID) -> Budget:
     """The tenant's own budget, of ten dollars."""
     with tenancy.scope(tenant):
         return Budget.objects.create(id=uuid7(), scope="tenant", scope_id=tenant, cost_limit=10)
+
+
+def a_proposal(tenant: UUID) -> dict[str, str]:
+    """A raise of its budget that waits for a second person, by the names in addresses."""
+    budget = a_budget(tenant)
+    with tenancy.scope(tenant):
+        proposal = RaiseProposal.objects.create(
+            id=uuid7(),
+            budget=budget,
+            unit="cost",
+            amount=1,
+            kind="permanent",
+            reason="theirs",
+            proposed_by="ann",
+            proposed_by_id="ann",
+        )
+    return {"budget_id": str(budget.id), "proposal_id": str(proposal.id)}
 
 
 def a_backtest(tenant: UUID) -> dict[str, str]:

@@ -73,7 +73,7 @@ def set_up(tenant: str) -> UUID:
     from policy import tenancy  # noqa: PLC0415
     from policy.operations.create_tenant import create_tenant  # noqa: PLC0415
 
-    tenant_id = create_tenant(tenant, "Benchmark")
+    tenant_id = create_tenant(tenant, "Benchmark", policy=None)
     with tenancy.scope(tenant_id):
         add_endpoint("script", provider="scripted")
         add_model("bench", endpoint="script", model_id="bench")

@@ -43,7 +43,7 @@ def _tenant(slug: str) -> tuple[UUID, str]:
     from policy.operations.create_tenant import create_tenant  # noqa: PLC0415
     from policy.operations.issue_key import issue_key  # noqa: PLC0415
 
-    tenant_id = create_tenant(slug, slug.title())
+    tenant_id = create_tenant(slug, slug.title(), policy=None)
     with tenancy.scope(tenant_id):
         return tenant_id, issue_key(create_principal(slug, [Role.OPERATOR])).secret
 

@@ -83,7 +83,7 @@ def _set_up() -> UUID:
     known = Path(settings.STATE_DIR, "proving-tenant")
     if known.exists():
         return UUID(known.read_text("utf-8"))
-    tenant_id = create_tenant(TENANT, "Proving")
+    tenant_id = create_tenant(TENANT, "Proving", policy=None)
     with tenancy.scope(tenant_id):
         add_endpoint("script", provider="scripted")
         add_model("proving", endpoint="script", model_id="proving")

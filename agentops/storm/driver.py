@@ -89,7 +89,7 @@ def _set_up() -> tuple[UUID, str]:
     from policy.operations.issue_key import issue_key  # noqa: PLC0415
     from policy.operations.policies import activate, create_version  # noqa: PLC0415
 
-    tenant_id = create_tenant("storm", "Storm")
+    tenant_id = create_tenant("storm", "Storm", policy=None)
     with tenancy.scope(tenant_id):
         add_endpoint("script", provider="scripted")
         add_model("proving", endpoint="script", model_id="proving")

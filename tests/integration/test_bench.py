@@ -25,7 +25,7 @@ def bench(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=230,
     )
 
 
@@ -45,7 +45,7 @@ def _is_of(entry: Path, tmp_path: Path) -> bool:
         return False
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_measures_every_way_of_agentops_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """All three ways commit every super-step that was asked for."""
     done = bench(

@@ -16,10 +16,10 @@ from runs.models import Agent, Run
 from tests.http import (
     Api,
     a_backtest,
-    a_budget,
     a_client,
     a_limit,
     a_notice,
+    a_proposal,
     a_run,
     an_agent,
     an_approval,
@@ -27,6 +27,7 @@ from tests.http import (
 )
 
 A_LIMIT: dict[str, Any] = {"name": "mine", "unit": "calls", "amount": 1, "seconds": 1}
+A_BUDGET: dict[str, Any] = {"limits": {"cost": "5"}}
 A_REVIEWER: dict[str, Any] = {"groups": ["mine"], "decides_up_to": "low"}
 A_SUBSCRIPTION: dict[str, Any] = {
     "name": "mine",
@@ -67,7 +68,7 @@ class Foreign:
         self.ids = {
             "run_id": run["id"],
             "approval_id": str(an_approval(tenant, run["id"]).id),
-            "budget_id": str(a_budget(tenant).id),
+            **a_proposal(tenant),
             **a_backtest(tenant),
             "limit_id": str(a_limit(tenant)),
             **a_notice(tenant, run["id"]),
@@ -112,7 +113,12 @@ def call(api: Api, method: str, path: str) -> Any:
     if method == "get":
         return api.get(path)
     if method == "put":
-        bodies = {"principals": A_REVIEWER, "limits": A_LIMIT, "subscriptions": A_SUBSCRIPTION}
+        bodies = {
+            "budgets": A_BUDGET,
+            "limits": A_LIMIT,
+            "principals": A_REVIEWER,
+            "subscriptions": A_SUBSCRIPTION,
+        }
         body = bodies.get(path.split("/")[3], {"document": {"rules": []}})
         return api.put(path, body, If_Match='"1"')
     if method == "delete":

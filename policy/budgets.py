@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 
+from policy import tenancy
+from policy.core import raises
 from policy.core.json import JsonObject
 from policy.core.money import Balance, Unit
+from policy.errors import BudgetChanged
 from policy.models import Budget
-from policy.queries.budgets import BITS, balance_of
+from policy.queries.budgets import BITS, alone, balance_of, granted_alone
 
 
-def locked(budget_id: UUID) -> tuple[Budget, Balance] | None:
+def locked(budget_id: UUID, *, version: int | None = None) -> tuple[Budget, Balance] | None:
     """Lock a budget as it stands now, in the period that is; None where there is no such.
 
-    Runs under it that somebody wants locked too must be locked before (lock order).
+    Runs under it that somebody wants locked too must be locked before (lock order). That its
+    time has come, and its period turns, is no change by somebody.
+
+    Raises:
+        BudgetChanged: it is not the version that was named.
     """
     row = Budget.objects.select_for_update(no_key=True).filter(pk=budget_id).first()
     if row is None:
         return None
+    if version is not None and version != row.version:
+        raise BudgetChanged("somebody changed this budget since you read it; read it again")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT policy_turn(%s, ARRAY[%s]::uuid[], clock_timestamp())",
@@ -29,6 +39,29 @@ def locked(budget_id: UUID) -> tuple[Budget, Balance] | None:
         )
     row = Budget.objects.get(pk=budget_id)
     return row, balance_of(row)
+
+
+def left_alone(identity: str, now: datetime) -> Decimal | None:
+    """Give by how many US dollars somebody may still raise budgets alone; None: any amount."""
+    may = alone()
+    return raises.left(may, granted_alone(identity, now - may.within), now)
+
+
+def needs_another(amount: Decimal, identity: str, now: datetime) -> bool:
+    """Say whether it takes a second person to grant so many US dollars.
+
+    Of two that one person grants at once the second waits here until the first is committed,
+    and counts it.
+    """
+    may = alone()
+    if may.up_to is None:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            [f"policy_raise {tenancy.current()} {identity}"],
+        )
+    return raises.needs_another(amount, may, granted_alone(identity, now - may.within), now)
 
 
 def keep(row: Budget, balance: Balance) -> None:

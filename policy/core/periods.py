@@ -115,6 +115,13 @@ def settled(
     return replace(balance, life=replace(life, closed=closed))
 
 
+def lasting(balance: Balance, unit: Unit) -> Any:
+    """Give the limit without what was granted for a time, or None."""
+    allowed = money.bar(balance, unit)
+    extras = (extra.amount for extra in balance.life.extras if extra.unit is unit)
+    return None if allowed is None else max(allowed - type(allowed)(sum(extras)), type(allowed)(0))
+
+
 def raised(balance: Balance, extra: Extra, *, for_good: bool) -> Balance:
     """Add to a limit: for good, until a moment, or to the end of the period.
 

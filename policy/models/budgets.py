@@ -153,7 +153,10 @@ class RaiseKind(models.TextChoices):
 
 
 class BudgetRaise(TenantRow):
-    """A limit that somebody raised: how much of what, for how long, who and why. Never edited."""
+    """A limit that somebody raised: how much of what, for how long, who and why. Never edited.
+
+    Without `confirmed_by` it was granted by one person alone, and counts for what they may grant.
+    """
 
     id = models.UUIDField(primary_key=True)
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="raises")
@@ -167,6 +170,7 @@ class BudgetRaise(TenantRow):
     )
     until = models.DateTimeField(null=True)
     raised_by = models.CharField(max_length=200)
+    raised_by_id = models.CharField(max_length=200, default="", db_default="")
     confirmed_by = models.CharField(max_length=200, default="", db_default="")
     reason = models.CharField(max_length=500)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -179,6 +183,9 @@ class BudgetRaise(TenantRow):
                 condition=Q(kind=RaiseKind.UNTIL, until__isnull=False)
                 | ~Q(kind=RaiseKind.UNTIL) & Q(until__isnull=True),
             ),
+        ]
+        indexes = [
+            models.Index(fields=["tenant", "raised_by_id", "created_at"], name="raise_by_whom")
         ]
 
 

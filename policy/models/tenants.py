@@ -11,6 +11,8 @@ from policy.models.base import TenantRow
 
 LONGEST_RETENTION = 36_500
 """Days, about a century: longer means for ever, which is NULL."""
+LONGEST_COUNT = 24 * 366
+"""Hours, about a year."""
 HEAVIEST = 1000
 
 
@@ -48,7 +50,12 @@ class Tenant(models.Model):
         decimal_places=9,
         null=True,
         blank=True,
-        help_text="US dollars that one person may raise a budget by; empty: any amount.",
+        help_text="US dollars that one person may raise budgets by alone; empty: any amount.",
+    )
+    raise_alone_hours = models.PositiveSmallIntegerField(
+        default=24,
+        db_default=24,
+        help_text="Hours in which all that one person raises alone counts together.",
     )
     answers = models.JSONField(
         default=dict,
@@ -78,6 +85,10 @@ class Tenant(models.Model):
                 name="tenant_raise_alone_is_not_negative",
                 condition=models.Q(raise_alone_up_to__isnull=True)
                 | models.Q(raise_alone_up_to__gte=0),
+            ),
+            models.CheckConstraint(
+                name="tenant_raise_alone_hours_is_positive",
+                condition=models.Q(raise_alone_hours__range=(1, LONGEST_COUNT)),
             ),
         ]
 

@@ -1,21 +1,17 @@
-"""Set what holds for a whole tenant: how long history is kept, its budget, its share."""
+"""Set what holds for a whole tenant: how long history is kept, its share, who raises alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from uuid import UUID
-
-from django.db import IntegrityError, transaction
-from uuid_utils.compat import uuid7
 
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import Actor
 from policy.errors import InvalidSetting, NoTenantScope
-from policy.models import Budget, BudgetScope, Tenant
-from policy.models.tenants import HEAVIEST, LONGEST_RETENTION
+from policy.models import Tenant
+from policy.models.tenants import HEAVIEST, LONGEST_COUNT, LONGEST_RETENTION
 from policy.provenance.answers import KINDS, Mode
 
 MOST = Decimal(10) ** 10
@@ -91,7 +87,7 @@ def set_shares(wanted: Shares, *, by: Actor) -> None:
 
 
 def set_raise_alone(most: Decimal | None, *, by: Actor) -> None:
-    """Say by how many US dollars one person may raise a budget of the tenant; None: any amount.
+    """Say by how many US dollars one person may raise the tenant's budgets; None: any amount.
 
     Raises:
         InvalidSetting: it is no amount.
@@ -105,40 +101,19 @@ def set_raise_alone(most: Decimal | None, *, by: Actor) -> None:
     record(by, "tenant.set", f"tenant/{tenant.id}", {"raise_alone_up_to": said})
 
 
-def set_budget(limit: Decimal, *, by: Actor) -> UUID:
-    """Bound what the scope's tenant may spend, in US dollars; gives the budget's id.
-
-    Runs that are started from then on count. A first budget is made, or the limit of the one
-    there is is lowered; whoever raises one wakes runs, and does it with `raise_budget`.
+def set_raise_hours(hours: int, *, by: Actor) -> None:
+    """Say in how many hours all that one person raises alone counts together.
 
     Raises:
-        InvalidSetting: it is no amount, more than the limit is now, or less than what is spent
-            and set aside.
+        InvalidSetting: no such number of hours makes sense.
     """
-    if not limit.is_finite() or not 0 <= limit <= MOST:
-        raise InvalidSetting(f"a budget is an amount from 0 to {MOST:,}")
+    if not 1 <= hours <= LONGEST_COUNT:
+        raise InvalidSetting(f"raises count together in 1 to {LONGEST_COUNT} hours")
     tenant = _locked()
-    budget = Budget.objects.filter(scope=BudgetScope.TENANT).first()
-    before = None if budget is None else budget.cost_limit
-    if before is not None and limit > before:
-        raise InvalidSetting(f"the budget is {before} now; a higher one is a raise")
-    if budget is None:
-        budget = Budget(id=uuid7(), scope=BudgetScope.TENANT, scope_id=tenant.id, cost_limit=limit)
-        budget.save(force_insert=True)
-    else:
-        _lower(budget, limit)
-    told = {"cost": str(limit), "before": None if before is None else str(before)}
-    record(by, "budget.set", f"budget/{budget.id}", told)
-    return budget.id
-
-
-def _lower(budget: Budget, limit: Decimal) -> None:
-    try:
-        with transaction.atomic():
-            Budget.objects.filter(pk=budget.pk).update(cost_limit=limit, version=budget.version + 1)
-    except IntegrityError as error:
-        taken = budget.cost_spent + budget.cost_reserved
-        raise InvalidSetting(f"{taken} is spent or set aside already") from error
+    before, tenant.raise_alone_hours = tenant.raise_alone_hours, hours
+    tenant.save(update_fields=["raise_alone_hours"])
+    told = {"raise_alone_hours": hours, "before": before}
+    record(by, "tenant.set", f"tenant/{tenant.id}", told)
 
 
 def _locked() -> Tenant:

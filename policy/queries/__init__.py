@@ -31,6 +31,7 @@ from policy.queries.budgets import (
     RaiseView,
     UnitBalance,
     alerts_of,
+    alone,
     balance_of,
     budget,
     budget_view,
@@ -39,7 +40,6 @@ from policy.queries.budgets import (
     forecasts,
     periods_of,
     proposals_of,
-    raise_alone_up_to,
     raises_of,
 )
 from policy.queries.pages import Page, Position, page_of
@@ -61,6 +61,7 @@ __all__ = [
     "UnitBalance",
     "actor_of_user",
     "alerts_of",
+    "alone",
     "approval",
     "approval_view",
     "approvals",
@@ -79,7 +80,6 @@ __all__ = [
     "principals_with_keys",
     "proposals_of",
     "queue_figures",
-    "raise_alone_up_to",
     "raises_of",
     "tenant_by_slug",
     "tenants_open_to",

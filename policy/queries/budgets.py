@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -28,6 +28,7 @@ from policy.core.money import (
     Span,
     Unit,
 )
+from policy.core.raises import Alone, Granted
 from policy.models import (
     AuditEvent,
     Budget,
@@ -191,11 +192,19 @@ def budgets_of(ids: Iterable[UUID]) -> list[BudgetView]:
     return [budget_view(row) for row in rows]
 
 
-def raise_alone_up_to() -> Decimal | None:
-    """Give the US dollars by which one person may raise a budget alone; None: any amount."""
-    tenant_id = tenancy.current()
-    found = Tenant.objects.filter(id__in=[tenant_id]).values_list("raise_alone_up_to", flat=True)
-    return found.first()
+def alone() -> Alone:
+    """Give what one person of the scope's tenant may raise budgets by without another."""
+    rows = Tenant.objects.filter(id__in=[tenancy.current()])
+    up_to, hours = rows.values_list("raise_alone_up_to", "raise_alone_hours").get()
+    return Alone(up_to=up_to, within=timedelta(hours=hours))
+
+
+def granted_alone(identity: str, since: datetime) -> list[Granted]:
+    """List what somebody granted since then without a second person, of every budget."""
+    rows = BudgetRaise.objects.filter(
+        raised_by_id=identity, created_at__gt=since, unit=Unit.COST, confirmed_by=""
+    )
+    return [Granted(amount=row.amount, at=row.created_at) for row in rows]
 
 
 def raises_of(budget_id: UUID) -> list[RaiseView]:

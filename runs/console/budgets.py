@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from policy import queries as policy_queries
+from policy.budgets import left_alone
 from policy.console.pages import StaffRequest, attempt, first_time, may, page, require, staff_page
 from policy.core.money import Unit
 from policy.errors import InvalidRaise
@@ -54,6 +55,7 @@ def detail(request: StaffRequest, budget_id: UUID) -> HttpResponse:
     """Show one budget, who raised it, who was told, and the form to raise it."""
     budget = _known(budget_id)
     [(_, name)] = queries.named([budget])
+    allowed = policy_queries.alone()
     return page(
         request,
         "console/budget.html",
@@ -65,7 +67,9 @@ def detail(request: StaffRequest, budget_id: UUID) -> HttpResponse:
         proposals=policy_queries.proposals_of(budget_id),
         alerts=policy_queries.alerts_of(budget_id),
         periods=policy_queries.periods_of(budget_id),
-        alone=policy_queries.raise_alone_up_to(),
+        alone=allowed,
+        alone_hours=allowed.within // timedelta(hours=1),
+        alone_left=left_alone(request.actor.identity, timezone.now()),
         may_raise=may(request.actor, Role.FINANCE),
         limited=[balance for balance in budget.units if balance.limit is not None],
     )

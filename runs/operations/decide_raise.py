@@ -33,7 +33,7 @@ def confirm_raise(budget_id: UUID, proposal_id: UUID, *, by: Actor, now: datetim
     wanted = _wanted(proposal)
     # The run's row is locked before the budget's, so the proposal's own row comes first of all.
     _decided(proposal, ProposalState.CONFIRMED, by, now)
-    proposer = Actor(principal_id="", name=proposal.proposed_by, kind="user")
+    proposer = Actor(principal_id=proposal.proposed_by_id, name=proposal.proposed_by, kind="user")
     carry_out(budget_id, wanted, by=proposer, now=now, confirmed_by=by.name)
     facts = {**told(wanted), "proposal": str(proposal_id)}
     record(by, "budget.raise_confirmed", f"budget/{budget_id}", facts)

@@ -18,7 +18,7 @@ from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Balance, Extra, Unit
 from policy.errors import InvalidRaise
-from policy.models import Budget, BudgetRaise, RaiseKind, RaiseProposal, Tenant
+from policy.models import Budget, BudgetRaise, RaiseKind, RaiseProposal
 from runs.core.lifecycle import FINAL
 from runs.errors import UnknownBudget
 from runs.models import Run
@@ -43,7 +43,9 @@ class Raise:
 
 
 def raise_budget(budget_id: UUID, wanted: Raise, *, by: Actor, now: datetime) -> UUID | None:
-    """Raise a limit; or propose it, where it is more than one person may raise it by.
+    """Raise a limit; or propose it, where it is more than one person may grant alone.
+
+    What they granted alone lately, of whichever budget, counts for that.
 
     Every run under the budget that is not ended is called upon, so that one which is
     just about to pause sees the new limit. Gives the proposal's id where there is one: then
@@ -58,16 +60,10 @@ def raise_budget(budget_id: UUID, wanted: Raise, *, by: Actor, now: datetime) ->
         raise UnknownBudget(f"there is no budget {budget_id}")
     _check(wanted, now)
     check_limited(budget, wanted.unit)
-    if needs_another(budget.tenant_id, wanted):
+    if wanted.unit is Unit.COST and budgets.needs_another(wanted.amount, by.identity, now):
         return _propose(budget, wanted, by)
     carry_out(budget_id, wanted, by=by, now=now)
     return None
-
-
-def needs_another(tenant_id: UUID, wanted: Raise) -> bool:
-    """Say whether a raise is more than one person may decide alone in its tenant."""
-    alone = Tenant.objects.values_list("raise_alone_up_to", flat=True).get(pk=tenant_id)
-    return wanted.unit is Unit.COST and alone is not None and wanted.amount > alone
 
 
 def carry_out(
@@ -94,6 +90,7 @@ def carry_out(
         kind=wanted.kind,
         until=wanted.until,
         raised_by=by.name,
+        raised_by_id=by.identity,
         confirmed_by=confirmed_by,
         reason=wanted.reason,
     ).save(force_insert=True)

@@ -17,7 +17,7 @@ from policy.core import periods
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Amounts, Balance, Bar, Limits, Period, Unit, bar, reached
-from policy.errors import BudgetChanged, InvalidBudget
+from policy.errors import InvalidBudget
 from policy.models import Budget, BudgetScope, Principal, Team
 from runs.errors import UnknownBudget
 from runs.models import Agent
@@ -76,7 +76,8 @@ def change_budget(
     """Set a budget's limits and period, if it is still the version that the caller saw.
 
     A limit may be set where there was none, and lowered, but not below what is spent and set
-    aside; raises for a time end by it. Another period closes the one that is, or its life so far.
+    aside; its raises for a time end by that, and those of a limit that stays as it is go on.
+    Another period closes the one that is, or its life so far, and ends all of them.
 
     Raises:
         UnknownBudget: this tenant has no such budget.
@@ -85,30 +86,45 @@ def change_budget(
             what is taken already.
     """
     _check(wanted)
-    found = budgets.locked(budget_id)
+    found = budgets.locked(budget_id, version=version)
     if found is None:
         raise UnknownBudget(f"there is no budget {budget_id}")
     row, before = found
-    if version is not None and version != row.version:
-        raise BudgetChanged("somebody changed this budget since you read it; read it again")
     if wanted.period is not Period.NONE and row.scope in {BudgetScope.RUN, BudgetScope.CHILD}:
         raise InvalidBudget("the budget of a run has no periods", "/period")
     after = _changed(row, before, wanted, now)
-    _check_change(before, after)
     budgets.keep(row, after)
     _tell(by, budget_id, {}, wanted)
 
 
 def _changed(row: Budget, before: Balance, wanted: SetBudget, now: datetime) -> Balance:
-    life = replace(before.life, extras=())
-    after = replace(before, limits=wanted.limits, soft=wanted.soft, lapsed=Amounts(), life=life)
+    life = before.life
     is_same = wanted.period is life.period and wanted.anchor in {None, life.anchor}
     if not is_same and wanted.period is Period.NONE:
         raise InvalidBudget("a budget that has periods keeps having some", "/period")
+    stay = {unit for unit in Unit if is_same and getattr(wanted.limits, unit) == bar(before, unit)}
+    after = _limited(before, wanted, stay)
     if not is_same:
         anchor = wanted.anchor or _beginning(wanted.period, now)
         after = replace(_anew(row, wanted, anchor), soft=wanted.soft)
+    _check_change(before, after, stay)
     return replace(after, alerted=before.alerted & frozenset(reached(after)))
+
+
+def _limited(before: Balance, wanted: SetBudget, stay: set[Unit]) -> Balance:
+    """Set the limits; those that stay as they are keep what was granted for a time."""
+    limits: dict[str, Any] = {
+        unit: getattr(before.limits if unit in stay else wanted.limits, unit) for unit in Unit
+    }
+    lapsed: dict[str, Any] = {unit: getattr(before.lapsed, unit) for unit in stay}
+    extras = tuple(extra for extra in before.life.extras if extra.unit in stay)
+    return replace(
+        before,
+        limits=Limits(**limits),
+        soft=wanted.soft,
+        lapsed=Amounts(**lapsed),
+        life=replace(before.life, extras=extras),
+    )
 
 
 def _anew(row: Budget, wanted: SetBudget, anchor: datetime | None) -> Balance:
@@ -120,12 +136,13 @@ def _anew(row: Budget, wanted: SetBudget, anchor: datetime | None) -> Balance:
     return replace(fresh, life=replace(fresh.life, span=replace(span, starts_at=begins)))
 
 
-def _check_change(before: Balance, after: Balance) -> None:
-    for unit in Unit:
-        old, new = bar(before, unit), getattr(after.limits, unit)
+def _check_change(before: Balance, after: Balance, stay: set[Unit]) -> None:
+    for unit in [unit for unit in Unit if unit not in stay]:
+        old, new = periods.lasting(before, unit), getattr(after.limits, unit)
         taken = getattr(after.spent, unit) + getattr(after.reserved, unit)
         if old is not None and (new is None or new > old):
-            said = f"{unit} is limited to {old} now; a higher limit is a raise"
+            for_good = "" if old == bar(before, unit) else " for good"
+            said = f"{unit} is limited to {old} now{for_good}; a higher limit is a raise"
             raise InvalidBudget(said, f"/limits/{unit}")
         if new is not None and new < taken:
             said = f"{taken} of {unit} is spent or set aside already"

@@ -39,6 +39,12 @@ def make(api: Api, **change: Any) -> Any:
     return api.post(BUDGETS, body)
 
 
+def of_a_thread(api: Api) -> Budget:
+    made = make(api, scope="thread", scope_id=str(uuid7()))
+    with tenancy.scope(api.tenant):
+        return Budget.objects.get(pk=made.json()["id"])
+
+
 def needs_two(tenant: UUID, alone: int = 5) -> None:
     with tenancy.scope(tenant):
         Tenant.objects.filter(pk=tenant).update(raise_alone_up_to=alone)
@@ -191,6 +197,93 @@ def test_a_small_raise_needs_nobody_else(finance: Api, tenant: UUID) -> None:
     answer = propose(finance, a_budget(tenant), amount="5")
 
     assert (answer.status_code, answer.json()["proposals"]) == (200, [])
+
+
+def test_small_raises_of_one_person_add_up_over_all_budgets(finance: Api, tenant: UUID) -> None:
+    needs_two(tenant)
+    one, two, other = a_budget(tenant), of_a_thread(finance), Api(tenant, "finance")
+
+    within = [propose(finance, one, amount="3"), propose(finance, two, amount="2")]
+    beyond = propose(finance, one, amount="0.01")
+    by_another = propose(other, one, amount="5")
+
+    assert [answer.status_code for answer in within] == [200, 200]
+    assert (beyond.status_code, beyond.json()["cost"]["limit"]) == (202, "13.00")
+    assert (by_another.status_code, by_another.json()["cost"]["limit"]) == (200, "18.00")
+
+
+def test_what_two_granted_and_what_is_long_ago_counts_for_nobody_alone(
+    finance: Api, tenant: UUID
+) -> None:
+    needs_two(tenant)
+    budget, other = a_budget(tenant), Api(tenant, "finance")
+    [proposal] = propose(finance, budget, amount="50").json()["proposals"]
+    other.post(f"{BUDGETS}/{budget.id}/raises/{proposal['id']}/confirm")
+
+    with tenancy.scope(tenant), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO policy_budgetraise (tenant_id, id, budget_id, unit, amount, raised_by,"
+            " raised_by_id, reason, created_at) VALUES (%s, %s, %s, 'cost', 5, 'ann', %s, 'old',"
+            " now() - interval '25 hours')",
+            [tenant, uuid7(), budget.id, str(finance.principal)],
+        )
+
+    today = propose(finance, budget, amount="1")
+    with tenancy.scope(tenant):
+        Tenant.objects.filter(pk=tenant).update(raise_alone_hours=48)
+    in_two_days = propose(finance, budget, amount="1")
+
+    assert [today.status_code, in_two_days.status_code] == [200, 202]
+
+
+def test_of_raises_of_one_person_at_once_no_more_are_made_than_one_may_alone(
+    finance: Api, tenant: UUID
+) -> None:
+    needs_two(tenant)
+    budgets = [of_a_thread(finance) for _ in range(6)]
+
+    def ask(budget: Any) -> int:
+        status: int = propose(finance, budget, amount="2").status_code
+        connection.close()
+        return status
+
+    statuses = at_once([lambda one=one: ask(one) for one in budgets])  # type: ignore[misc]
+
+    assert sorted(statuses) == [200, 200, 202, 202, 202, 202]
+
+
+def test_setting_limits_makes_no_raise_for_a_time_permanent(finance: Api) -> None:
+    made = make(finance)
+    with tenancy.scope(finance.tenant):
+        budget = Budget.objects.get()
+    until = (timezone.now() + timedelta(days=1)).isoformat()
+    raised = propose(finance, budget, kind="until", until=until)
+
+    put = {"period": "month", "soft": {"cost": "90"}}
+    kept = finance.put(
+        made["Location"], {**put, "limits": {"cost": "106"}}, If_Match=raised["ETag"]
+    )
+    more = finance.put(made["Location"], {**put, "limits": {"cost": "103"}}, If_Match=kept["ETag"])
+
+    assert (kept.status_code, kept.json()["cost"]["soft"]) == (200, "90.00")
+    assert more.json()["code"] == "invalid_budget"
+    with tenancy.scope(finance.tenant):
+        assert [extra["amount"] for extra in Budget.objects.get().extras] == ["6.000000000"]
+
+
+def test_a_period_that_is_over_changes_nothing_for_who_read_the_budget(finance: Api) -> None:
+    made = make(finance, period="day")
+    with tenancy.scope(finance.tenant):
+        Budget.objects.update(
+            period_starts_at=timezone.now() - timedelta(days=2),
+            period_ends_at=timezone.now() - timedelta(days=1),
+            turns_at=timezone.now() - timedelta(days=1),
+        )
+
+    body = {"limits": {"cost": "50"}, "period": "day"}
+    answer = finance.put(made["Location"], body, If_Match=made["ETag"])
+
+    assert answer.status_code == 200, answer.content
 
 
 def test_who_started_a_run_does_not_confirm_a_raise_for_it(finance: Api, tenant: UUID) -> None:

@@ -121,6 +121,19 @@ def test_a_tenant_is_told_how_long_to_keep_history_and_what_it_may_spend(slug: s
             said("tenant", "set", slug, *wrong)
 
 
+def test_a_command_raises_by_no_more_than_one_may_alone(slug: str) -> None:
+    said("tenant", "set", slug, "--budget", "10", "--raise-alone-up-to", "5")
+    said("tenant", "set", slug, "--budget", "13")
+    shown = said("tenant", "set", slug, "--budget", "16", "--raise-alone-hours", "48")
+
+    assert "proposed: " in shown
+    assert "13.000000000 USD, 0.000000000 spent" in shown
+    assert "in 48 hours" in shown
+    for wrong in (("--budget", "NaN"), ("--raise-alone-hours", "0")):
+        with pytest.raises(Refused):
+            said("tenant", "set", slug, *wrong)
+
+
 def test_a_limit_below_what_is_spent_is_refused_and_a_raise_wakes_who_waits(
     room: Room, slug: str
 ) -> None:

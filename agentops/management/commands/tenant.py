@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from policy import tenancy
 from policy.core.actor import command
-from policy.core.money import Unit
 from policy.errors import PolicyError
 from policy.management.tenants import named_tenant
 from policy.models import Budget, BudgetScope, Tenant
@@ -20,13 +19,14 @@ from policy.operations.set_tenant import (
     UNBOUNDED,
     Shares,
     set_answers,
-    set_budget,
     set_raise_alone,
+    set_raise_hours,
     set_retention,
     set_shares,
 )
 from policy.provenance.answers import KINDS, Mode
-from runs.operations.raise_budget import Raise, carry_out
+from runs.errors import RunsError
+from runs.operations.bound_tenant import bound_tenant
 from runs.queries.lines import LineView, line
 
 OPERATOR: Final = command("tenant")
@@ -66,7 +66,13 @@ class Command(BaseCommand):
         change.add_argument(
             "--raise-alone-up-to",
             metavar="AMOUNT",
-            help="US dollars by which one person may raise a budget, or `any`; more needs two",
+            help="US dollars by which one person may raise budgets, or `any`; more needs two",
+        )
+        change.add_argument(
+            "--raise-alone-hours",
+            type=_whole,
+            metavar="N",
+            help="hours in which all that one person raises counts together (default: 24)",
         )
         change.add_argument(
             "--answers",
@@ -88,7 +94,7 @@ class Command(BaseCommand):
         """
         try:
             getattr(self, f"_{options['verb']}")(options)
-        except PolicyError as error:
+        except (PolicyError, RunsError) as error:
             raise CommandError(str(error)) from error
 
     def _list(self, _: dict[str, Any]) -> None:
@@ -102,23 +108,31 @@ class Command(BaseCommand):
 
     def _set(self, options: dict[str, Any]) -> None:
         days, budget = options["retention_days"], options["budget"]
-        alone = options["raise_alone_up_to"]
+        alone, hours = options["raise_alone_up_to"], options["raise_alone_hours"]
         answers = options["answers"]
         shares = Shares(**{name: options[name] for name in SHARES})
-        if all(one in (None, [], Shares()) for one in (days, budget, alone, answers, shares)):
+        given = (days, budget, alone, hours, answers, shares)
+        if all(one in (None, [], Shares()) for one in given):
             raise CommandError("say what is to hold; `manage.py tenant set --help` lists it")
         with tenancy.scope(named_tenant(options["slug"]).id):
             if days is not None:
                 set_retention(None if days == FOR_EVER else days, by=OPERATOR)
             if budget is not None:
-                _set_budget(budget)
+                self._bound(budget)
             if alone is not None:
                 set_raise_alone(None if alone == "any" else _amount_of(alone), by=OPERATOR)
+            if hours is not None:
+                set_raise_hours(hours, by=OPERATOR)
             if answers:
                 set_answers(dict(one.partition("=")[::2] for one in answers), by=OPERATOR)
             if shares != Shares():
                 set_shares(shares, by=OPERATOR)
         self._show(options)
+
+    def _bound(self, limit: Decimal) -> None:
+        proposal = bound_tenant(limit, by=OPERATOR, now=timezone.now())
+        if proposal is not None:
+            self.stdout.write("proposed: it is raised when somebody with the role finance confirms")
 
     def _show(self, options: dict[str, Any]) -> None:
         tenant_id = named_tenant(options["slug"]).id
@@ -131,7 +145,8 @@ class Command(BaseCommand):
         self.stdout.write(f"history is kept  {kept}")
         self.stdout.write(f"budget           {_said(budget)}")
         alone = tenant.raise_alone_up_to
-        most = "any amount" if alone is None else f"up to {alone:f} USD"
+        hours = tenant.raise_alone_hours
+        most = "any amount" if alone is None else f"up to {alone:f} USD in {hours} hours"
         self.stdout.write(f"one may raise    {most}")
         done = {kind: tenant.answers.get(kind, Mode.REDACT) for kind in KINDS}
         said = ", ".join(f"{kind}: {mode}" for kind, mode in done.items())
@@ -164,16 +179,6 @@ def _runs_said(stands: LineView) -> list[str]:
 
 def _budget() -> Budget | None:
     return Budget.objects.filter(scope=BudgetScope.TENANT).first()
-
-
-def _set_budget(limit: Decimal) -> None:
-    """Set the limit; where it is a higher one than before, raise it, which wakes runs."""
-    known = _budget()
-    if known is None or known.cost_limit is None or limit <= known.cost_limit:
-        set_budget(limit, by=OPERATOR)
-        return
-    more = Raise(unit=Unit.COST, amount=limit - known.cost_limit, reason="set by manage.py tenant")
-    carry_out(known.id, more, by=OPERATOR, now=timezone.now())
 
 
 def _said(budget: Budget | None) -> str:

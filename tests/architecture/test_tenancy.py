@@ -32,8 +32,9 @@ def named(model: type[models.Model]) -> str:
 
 
 def steps() -> Iterator[tuple[str, Operation]]:
+    """Go through what makes a new database: no step that a folded one stands for."""
     loader = MigrationLoader(None)
-    for (label, _), migration in loader.disk_migrations.items():
+    for (label, _), migration in loader.graph.nodes.items():
         for operation in migration.operations:
             yield label, operation
 

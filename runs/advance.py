@@ -212,8 +212,10 @@ class Engine:
         faults.point("save.after")
         if saved.called_off:
             saved = self._save_end(lease, save)
-        if saved.others:
+        if saved.others:  # whoever waits for this run, and whom it leaves behind
+            faults.point("family.before")
             self.send(saved.others)
+            faults.point("family.sent")
         return saved
 
     def _save_end(self, lease: Lease, save: Save) -> Saved:

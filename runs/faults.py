@@ -3,7 +3,8 @@
 Armed by AGENTOPS_FAULT_POINTS, which names a folder that all processes share:
 
     hits    one line for each hit of a point, in order, written while the file is locked
-    kill    "NAME NUMBER": whoever makes the NUMBER-th hit of NAME is killed with SIGKILL
+    kill    "NAME NUMBER": whoever makes the NUMBER-th hit of NAME is killed with SIGKILL;
+            "NAME NUMBER STOP": is stopped instead, and has its process id in `stopped`
 
 Without the file `kill` nothing is counted, so that a proof can bring its processes on first.
 """
@@ -29,14 +30,17 @@ def point(name: str) -> None:
 
 def _hit(folder: Path, name: str) -> None:
     try:
-        victim, number = (folder / "kill").read_text("utf-8").split()
+        victim, number, *how = (folder / "kill").read_text("utf-8").split()
     except (OSError, ValueError):
         return
     with (folder / "hits").open("a+", encoding="utf-8") as hits:
         fcntl.flock(hits, fcntl.LOCK_EX)
         hits.write(f"{name}\n")
         hits.flush()
-        if name == victim:
-            hits.seek(0)
-            if hits.read().splitlines().count(name) == int(number):
-                os.kill(os.getpid(), signal.SIGKILL)
+        hits.seek(0)
+        if name != victim or hits.read().splitlines().count(name) != int(number):
+            return
+        if not how:
+            os.kill(os.getpid(), signal.SIGKILL)
+    (folder / "stopped").write_text(str(os.getpid()), "utf-8")
+    os.kill(os.getpid(), signal.SIGSTOP)

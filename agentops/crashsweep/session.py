@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ class WrongPlayError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Which hits are tried: those of a point, each n-th, the first of each point, or one."""
+    """Which hits are tried: those of some points (patterns), each n-th, each first, or one."""
 
     every: int = 1
     points: str | None = None
@@ -57,7 +58,8 @@ def chosen(options: Options, hits: Mapping[str, int]) -> list[Hit]:
     if options.hit is not None:
         wanted = [hit for hit in whole if str(hit) == options.hit]
     else:
-        wanted = [hit for hit in whole if options.points in {None, hit.point}]
+        patterns = (options.points or "*").split(",")
+        wanted = [hit for hit in whole if any(fnmatchcase(hit.point, p) for p in patterns)]
         wanted = [hit for hit in wanted if hit.number == 1] if options.first else wanted
         wanted = wanted[:: options.every][: options.limit]
     if not wanted:
@@ -149,11 +151,13 @@ class _Session:
             for agent, run in ids.items()
             for name in compare.differences(ends[run], twins[agent])
         ]
-        found = {a: compare.outside(ends[run], seen.get(run, ())) for a, run in ids.items()}
-        differs += [
-            f"{agent}: outside" for agent, one in found.items() if one.duplicated or one.missing
+        found = [
+            (agent, compare.outside(end, seen.get(end["run"], ())))
+            for agent, run in ids.items()
+            for end in compare.whole(ends[run])
         ]
-        every = found.values()
+        differs += [f"{agent}: outside" for agent, one in found if one.duplicated or one.missing]
+        every = [one for _, one in found]
         return differs, (sum(one.duplicated for one in every), sum(one.missing for one in every))
 
     def _judged(

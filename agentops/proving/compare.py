@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+CALLED_OFF: Final = "cancelled"
 SAME: Final = ("state", "output", "error_class", "super_step", "checkpoints", "effects")
 TRUE: Final = ("events_whole", "money_adds_up", "nothing_reserved")
 
@@ -22,7 +23,11 @@ class Outside:
 
 
 def differences(end: End, twin: End) -> list[str]:
-    """Name what differs between two ends, and what holds of no sound run."""
+    """Name what differs between two ends and those of their children, or is sound of no run.
+
+    Of who was called off, and of who had not succeeded when a join was decided, chance has
+    it how far they had come: of them only what they completed is compared.
+    """
     found = [name for name in SAME if plain(end, name) != plain(twin, name)]
     found += [name for name in TRUE if not end[name]]
     numbers = [row["super_step"] for row in end["checkpoints"]]
@@ -31,7 +36,18 @@ def differences(end: End, twin: End) -> list[str]:
         found.append("checkpoints are not contiguous")
     if tokens != sorted(tokens):
         found.append("tokens fall")
+    if end["children"].keys() != twin["children"].keys():
+        return [*found, "children"]
+    for name, child in end["children"].items():
+        found += [f"{name}: {what}" for what in differences(child, twin["children"][name])]
     return found
+
+
+def whole(end: End) -> Iterator[End]:
+    """Give an end, and those of all who descend from it."""
+    yield end
+    for child in end["children"].values():
+        yield from whole(child)
 
 
 def plain(end: End, name: str) -> Any:
@@ -40,8 +56,19 @@ def plain(end: End, name: str) -> Any:
     if name == "checkpoints":
         return [(row["super_step"], row["writes"]) for row in value]
     if name == "effects":
-        return [{**row, "key": row["key"].partition("/")[2]} for row in value]
+        rows = [{**row, "key": row["key"].partition("/")[2]} for row in value]
+        if end["state"] == CALLED_OFF:
+            return [row for row in rows if row["state"] == "done" and row["class"] != "read"]
+        return [_settled(row) for row in rows]
     return value
+
+
+def _settled(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a join's answer who had not succeeded by then."""
+    if row["kind"] != "join":
+        return row
+    good = [one for one in row["outcome"]["value"] if one["state"] == "succeeded"]
+    return {**row, "outcome": good}
 
 
 def outside(end: End, seen: Iterable[Mapping[str, Any]]) -> Outside:

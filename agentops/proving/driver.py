@@ -34,10 +34,15 @@ POLICY: Final = {
     ]
 }
 KNOWN: Final = "SELECT id::text FROM runs_run WHERE metadata ->> 'proof' = %s"
-STATES: Final = "SELECT id::text, state, reason, budget_ids FROM runs_run WHERE id = ANY (%s)"
+STATES: Final = """
+SELECT id::text, state, reason, budget_ids FROM runs_run
+WHERE id = ANY (%(ids)s) OR ancestor_ids && %(ids)s::uuid[]
+"""
 OPEN: Final = """
 SELECT id, kind, effect_key, tool, arguments, digest, version FROM policy_approval
-WHERE run_id = ANY (%s) AND state = 'open' AND created_at < %s
+WHERE run_id IN (
+    SELECT id FROM runs_run WHERE id = ANY (%(ids)s) OR ancestor_ids && %(ids)s::uuid[])
+  AND state = 'open' AND created_at < %(seen)s
 """
 LACKS: Final = """
 SELECT count(*) FROM policy_budget WHERE id = %s
@@ -107,12 +112,15 @@ def _start(tenant_id: UUID, name: str, agent: str) -> str:
 
 
 def _tend(tenant_id: UUID, ids: list[str]) -> dict[str, str]:
-    """Decide what waits for a person, give money to whom lacks it, and say how runs stand."""
+    """Decide what waits for a person, give money to whom lacks it, and say how runs stand.
+
+    Of the runs that they started, too.
+    """
     from policy import tenancy  # noqa: PLC0415 - needs Django
 
     with tenancy.scope(tenant_id):
-        waiting = rows(OPEN, [ids, datetime.now(UTC) - SEEN])
-        stand = rows(STATES, [ids])
+        waiting = rows(OPEN, {"ids": ids, "seen": datetime.now(UTC) - SEEN})
+        stand = rows(STATES, {"ids": ids})
     for approval in waiting:
         _decide(tenant_id, approval)
     _raise(tenant_id, (budgets[0] for _, _, why, budgets in stand if why == "budget"))
@@ -161,7 +169,7 @@ def _raise(tenant_id: UUID, budgets: Iterable[UUID]) -> None:
                 raise_budget(budget_id, more, by=SYSTEM, now=datetime.now(UTC))
 
 
-def rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
+def rows(statement: str, parameters: list[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
     """Read rows within the open tenancy scope."""
     from django.db import connection  # noqa: PLC0415 - needs Django
 

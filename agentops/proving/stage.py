@@ -22,7 +22,18 @@ LOOK_SECONDS: Final = 0.1
 PATIENCE_SECONDS: Final = 45.0
 TRIES: Final = 4
 FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
-AGENTS: Final = ("chain", "fan", "many", "asks", "poor", "late", "sleeper", "doubtful")
+AGENTS: Final = (
+    "chain",
+    "fan",
+    "many",
+    "asks",
+    "poor",
+    "late",
+    "sleeper",
+    "doubtful",
+    "family",
+    "clan",
+)
 NURSERY: Final = "agentops.workers"
 OUTSIDE: Final = "AGENTOPS_PROVING_OUTSIDE"
 

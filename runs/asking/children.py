@@ -12,6 +12,7 @@ from policy.core.provenance import Label
 from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from policy.provenance import Answer
+from runs import faults
 from runs.agents.program import Program
 from runs.asking.asker import Asker
 from runs.asking.effect import Asking
@@ -133,11 +134,14 @@ class AskingSpawn(Asking):
         )
         shell = self.asker.shell
         self.asker.begins()
+        faults.point("spawn.before")
         spawned = await shell.loop.in_thread(
             shell.store.spawn, self.asker.claimed.lease, wish, brood, self.asker.unwritten()
         )
+        faults.point("spawn.committed")
         self.asker.heard(spawned.put)
         await shell.loop.in_thread(shell.send, spawned.sent)
+        faults.point("spawn.sent")
         if len(spawned.sent) < len(brood.children):
             shell.feed()
         return done
@@ -176,6 +180,7 @@ class AskingJoin(Asking):
     async def judged(self, approved: Approved | None) -> Outcome | Held:  # noqa: ARG002 - a look needs no leave
         """Look how far they are."""
         shell = self.asker.shell
+        faults.point("join.before")
         joined = await shell.loop.in_thread(
             shell.store.join,
             self.asker.claimed.lease,
@@ -185,8 +190,11 @@ class AskingJoin(Asking):
         )
         self.asker.heard(joined.put)
         if joined.results is None:
+            faults.point("join.wanted")
             return Held(reason=Reason.CHILDREN)
+        faults.point("join.committed")
         await shell.loop.in_thread(shell.send, joined.sent)
+        faults.point("join.sent")
         value: Any = list(joined.results)
         return Done(value=value)
 

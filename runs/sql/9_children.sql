@@ -166,7 +166,7 @@ BEGIN
   UPDATE runs_join SET want_succeeded = NULL, want_failed = NULL, is_over = true
     WHERE id = v_join.id;
   SELECT coalesce(jsonb_agg(jsonb_build_object('run', id, 'state', state, 'output', output,
-      'error_class', error_class, 'error_detail', error_detail)), '[]') INTO v_results
+      'error_class', error_class, 'error_detail', error_detail) ORDER BY id), '[]') INTO v_results
     FROM runs_run WHERE parent_id = p_run AND join_id = p_join;
   UPDATE runs_effect SET state = 'done', outcome = jsonb_build_object('value', v_results),
       finished_at = clock_timestamp()

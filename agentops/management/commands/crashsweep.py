@@ -21,7 +21,7 @@ class Command(ProofCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--every", type=count, default=1, metavar="N", help="each N-th hit")
-        parser.add_argument("--points", metavar="NAME", help="only the hits of this point")
+        parser.add_argument("--points", metavar="NAMES", help="only of these: join.*,save.after")
         parser.add_argument("--limit", type=count, metavar="N", help="at most so many kills")
         parser.add_argument("--first", action="store_true", help="the first hit of each point")
         parser.add_argument("--hit", metavar="NAME:NUMBER", help="only this one hit")

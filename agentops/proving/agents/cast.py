@@ -16,13 +16,28 @@ from gateway.core.messages import Message, ToolOffer
 from gateway.providers.scripted import script
 from policy.core.money import Limits
 from policy.core.outcomes import ErrorClass
-from runs.agents import Channel, Context, Node, Reducer, Send, Step, agent, graph, graph_agent
+from runs.agents import (
+    Channel,
+    Children,
+    ChildResult,
+    Context,
+    Join,
+    Node,
+    Quorum,
+    Reducer,
+    Send,
+    Step,
+    agent,
+    graph,
+    graph_agent,
+)
 from tools.registry import Happened, NotHappened, ToolContext, ToolError, tool
 
 BRANCHES = 3
 MANY = 3
 CHAIN = ("first", "second", "third")
 TOOLS = ("outside.*",)
+FAILS, LATE, A_LONG_TIME = "fails", "late", timedelta(minutes=10)
 
 
 def _call(effect: str, what: str, context: ToolContext) -> str:
@@ -190,3 +205,53 @@ async def late(ctx: Context, _given: Any) -> str:
 async def doubtful(ctx: Context, _given: Any) -> list[str]:
     """Make payments that end in doubt, and find out."""
     return [await ctx.tool("outside.wire", what=f"wire {number}") for number in range(2)]
+
+
+@agent("child", version="1", tools=TOOLS)
+async def child(ctx: Context, given: Any) -> str:
+    """Pay, and what its parent says: fail at once, or come too late to be waited for."""
+    if given == FAILS:
+        raise RuntimeError(FAILS)
+    if given == LATE:
+        await ctx.sleep(A_LONG_TIME)
+    await ctx.tool("outside.book", what=f"child {given} book")
+    said: str = await ctx.tool("outside.pay", what=f"child {given} pay")
+    return said
+
+
+def _good(results: Sequence[ChildResult]) -> list[Any]:
+    return [one.output for one in results if one.succeeded]
+
+
+@agent("family", version="1", tools=TOOLS, agents=["child"])
+async def family(ctx: Context, _given: Any) -> list[Any]:
+    """Wait for all of some children and for any of others, in one task."""
+    every = await ctx.join(await ctx.spawn("child", ["a", "b"]))
+    some = await ctx.join(await ctx.spawn("child", [FAILS, "c", LATE]), Join.ANY)
+    return _good(every) + _good(some)
+
+
+async def _beget(ctx: Context) -> dict[str, Any]:
+    broods = [await ctx.spawn("child", who) for who in (["d", FAILS], ["e", LATE, "f"])]
+    return {"log": [brood.to_json() for brood in broods]}
+
+
+async def _gather(ctx: Context) -> dict[str, Any]:
+    partial, quorum = (Children.of(brood) for brood in ctx.state["log"])
+    ended = await ctx.join(partial, Join.PARTIAL)
+    enough = await ctx.join(quorum, Quorum(2))
+    return {"output": [[one.state for one in ended], _good(ended), _good(enough)]}
+
+
+graph_agent(
+    "clan",
+    version="1",
+    of=graph(
+        Node(name="beget", run=_beget, then=("gather",)),
+        Node(name="gather", run=_gather),
+        start="beget",
+        channels=CHANNELS,
+    ),
+    tools=TOOLS,
+    agents=["child"],
+)

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from agentops.proving.compare import Outside, differences, outside
+from agentops.proving.compare import whole as everyone
 
 
 def end(run: str, **changed: Any) -> dict[str, Any]:
     whole = {
+        "run": run,
+        "children": {},
         "state": "succeeded",
         "output": 1,
         "error_class": "",
@@ -70,3 +73,27 @@ def test_an_effect_that_happened_twice_or_never_is_counted() -> None:
     assert outside(end("b"), seen(key, key)) == Outside(duplicated=1, missing=0)
     assert outside(end("b"), seen(key, happened=0)) == Outside(duplicated=0, missing=1)
     assert outside(end("b"), seen(key, "b/0/main/1")) == Outside(duplicated=1, missing=0)
+
+
+def test_what_differs_of_a_child_is_named_with_the_child() -> None:
+    twin = end("a", children={"child 0/main/0:0": end("b")})
+    odd = end("c", children={"child 0/main/0:0": end("d", output=2)})
+
+    assert differences(odd, twin) == ["child 0/main/0:0: output"]
+    assert differences(end("c"), twin) == ["children"]
+    assert [one["run"] for one in everyone(twin)] == ["a", "b"]
+
+
+def test_how_far_whom_nobody_waited_for_had_come_makes_no_difference() -> None:
+    def joined(state: str) -> dict[str, Any]:
+        rows = [{"run": "1", "state": "succeeded"}, {"run": "2", "state": state}]
+        return {"key": "a/0/main/1", "kind": "join", "state": "done", "outcome": {"value": rows}}
+
+    asleep = {"key": "b/0/main/0", "kind": "timer", "class": "read", "state": "failed"}
+    assert not differences(
+        end("b", effects=[joined("waiting")]), end("a", effects=[joined("queued")])
+    )
+    assert not differences(
+        end("b", state="cancelled", effects=[asleep]), end("a", state="cancelled", effects=[])
+    )
+    assert differences(end("b", effects=[asleep]), end("a", effects=[])) == ["effects"]

@@ -36,6 +36,7 @@ def test_fewer_hits_can_be_chosen() -> None:
     assert names(first=True) == ["claim.after:1", "save.before:1"]
     assert names(every=3) == ["claim.after:1", "save.before:2"]
     assert names(points="save.before", limit=1) == ["save.before:1"]
+    assert names(points="nobody,claim.*") == ["claim.after:1", "claim.after:2"]
     assert names(hit="save.before:3") == ["save.before:3"]
 
 

@@ -11,7 +11,7 @@ one without the other. What failed stored nothing and may be tried again with it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -38,6 +38,10 @@ class Answer:
     body: Json
     headers: Mapping[str, str] = field(default_factory=dict)
     replayed: bool = False
+
+    def created(self, address: str) -> Answer:
+        """Give the same as the answer to who made it, with its address."""
+        return replace(self, status=201, headers={**self.headers, "Location": address})
 
     def response(self) -> Response:
         """Give it to the client, saying whether it was given before."""

@@ -7,24 +7,15 @@ from uuid import UUID
 
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
 from policy.api.idempotency import Answer, answer_once
-from policy.api.views import (
-    ApiView,
-    PageQuery,
-    StrictSerializer,
-    body_of,
-    etag_of,
-    matched_version,
-    page_body,
-    position_of,
-    query_of,
-)
+from policy.api.pages import PageQuery, page_body, page_of, position_of
+from policy.api.views import ApiView, StrictSerializer, body_of, etag_of, matched_version, query_of
 from policy.models import PolicyState, PolicyVersion, Role
 from policy.operations.policies import activate, create_version, edit_draft
 from policy.versions import PolicyView, policy_version, policy_versions
@@ -82,14 +73,7 @@ class PolicyList(ApiView):
         operation_id="policies_list",
         summary="List policy versions, newest first",
         parameters=[PageQuery],
-        responses=inline_serializer(
-            "PolicyPage",
-            {
-                "results": PolicySerializer(many=True),
-                "next": serializers.CharField(allow_null=True),
-                "previous": serializers.CharField(allow_null=True),
-            },
-        ),
+        responses=page_of("Policy", PolicySerializer),
     )
     def get(self, request: Request) -> Response:
         """List policy versions, newest first."""
@@ -112,7 +96,7 @@ class PolicyList(ApiView):
 
         def act() -> Answer:
             made = create_version(asked["document"], note=asked.get("note", ""), by=actor)
-            return _answer(made, status=201)
+            return _answer(made).created(f"/api/v1/policies/{made}")
 
         return answer_once(request, "policies.create", act, now=timezone.now()).response()
 
@@ -181,9 +165,7 @@ def _known(policy_id: UUID) -> PolicyView:
         raise Http404(f"there is no policy version {policy_id}") from None
 
 
-def _answer(policy_id: UUID, *, status: int = 200) -> Answer:
+def _answer(policy_id: UUID) -> Answer:
     found = _known(policy_id)
-    headers = {"ETag": etag_of(found.revision)}
-    if status == 201:  # noqa: PLR2004
-        headers["Location"] = f"/api/v1/policies/{policy_id}"
-    return Answer(status, dict(PolicyDetailSerializer(found).data), headers)
+    body = dict(PolicyDetailSerializer(found).data)
+    return Answer(200, body, {"ETag": etag_of(found.revision)})

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from policy.api.pages import page_of, whole_body
 from policy.api.views import ApiView, StrictSerializer, body_of
 from policy.core.rules.approvals import RISKS
 from policy.errors import UnknownPrincipal
@@ -42,20 +43,12 @@ class PrincipalList(ApiView):
     @extend_schema(
         operation_id="principals_list",
         summary="List who may act in the tenant, by name",
-        responses=inline_serializer(
-            "PrincipalPage",
-            {
-                "results": PrincipalSerializer(many=True),
-                "next": serializers.CharField(allow_null=True),
-                "previous": serializers.CharField(allow_null=True),
-            },
-        ),
+        responses=page_of("Principal", PrincipalSerializer),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List principals by name."""
         with self.scope():
-            results = PrincipalSerializer(principals_with_keys(), many=True).data
-        return Response({"results": results, "next": None, "previous": None})
+            return Response(whole_body(principals_with_keys(), PrincipalSerializer))
 
 
 class PrincipalReviewing(ApiView):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal, cast
-from uuid import UUID
 
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
@@ -20,10 +15,9 @@ from rest_framework.views import APIView
 from policy import tenancy
 from policy.api import throttle
 from policy.api.authentication import Caller
-from policy.api.errors import InvalidCursor, InvalidFields, MatchFailed, MatchMissing
+from policy.api.errors import InvalidFields, MatchFailed, MatchMissing
 from policy.core.limits import Taken
 from policy.errors import RequestsLimited
-from policy.queries import Page, Position
 
 PROBLEM: Final = "application/problem+json"
 BOTH: Final = ("400", "401", "403", "404", "429", "503")
@@ -127,20 +121,6 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class PageQuery(StrictSerializer):
-    """How much of a list, and from where."""
-
-    cursor = serializers.CharField(required=False, help_text="`next` or `previous` of a page")
-    limit = serializers.IntegerField(required=False, default=50, min_value=1, max_value=200)
-
-
-class AfterQuery(StrictSerializer):
-    """How much of a numbered list, and after which number."""
-
-    after = serializers.IntegerField(required=False, default=-1, min_value=-1, max_value=2**62)
-    limit = serializers.IntegerField(required=False, default=200, min_value=1, max_value=1000)
-
-
 def body_of(request: Request, form: type[StrictSerializer]) -> dict[str, Any]:
     """Read the body by a form.
 
@@ -170,42 +150,6 @@ def query_of(request: Request, form: type[StrictSerializer], *, leave: str = "")
             [(f"/query/{name}", str(texts[0])) for name, texts in read.errors.items()]
         )
     return dict(read.validated_data)
-
-
-def position_of(cursor: str | None) -> Position | None:
-    """Read a cursor that `cursor_of` wrote.
-
-    Raises:
-        InvalidCursor: it did not.
-    """
-    if not cursor:
-        return None
-    try:
-        raw = json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
-        at, identity, back = raw
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None or not isinstance(back, bool):
-            raise InvalidCursor("this cursor was not made by this list")
-        return Position(at=moment, id=UUID(identity), back=back)
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise InvalidCursor("this cursor was not made by this list") from None
-
-
-def cursor_of(position: Position | None) -> str | None:
-    """Write a position as a text to hand back."""
-    if position is None:
-        return None
-    raw = json.dumps([position.at.isoformat(), str(position.id), position.back])
-    return base64.urlsafe_b64encode(raw.encode()).decode()
-
-
-def page_body(page: Page[Any], form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """Give a page as it is answered."""
-    return {
-        "results": form(page.items, many=True).data,
-        "next": cursor_of(page.next),
-        "previous": cursor_of(page.previous),
-    }
 
 
 def etag_of(version: int) -> str:

@@ -28,22 +28,13 @@ from policy.api.fields import (
 )
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
 from policy.api.idempotency import Answer, answer_once
-from policy.api.views import (
-    ApiView,
-    StrictSerializer,
-    body_of,
-    etag_of,
-    matched_version,
-    page_body,
-    position_of,
-    query_of,
-)
+from policy.api.pages import page_body, page_of, position_of, whole_body
+from policy.api.views import ApiView, StrictSerializer, body_of, etag_of, matched_version, query_of
 from policy.core.actor import Actor
 from policy.errors import InvalidDecision
 from policy.models import Role
 from policy.queries import ApprovalView
 from runs import queries
-from runs.api import pages
 from runs.api.fields import ApprovalQuery
 from runs.operations import review
 from runs.operations.approve_many import Shown, approve_many
@@ -61,7 +52,7 @@ class ApprovalList(ApiView):
         operation_id="approvals_list",
         summary="List approvals, newest first",
         parameters=[ApprovalQuery],
-        responses=pages.page_of("Approval", ApprovalSerializer),
+        responses=page_of("Approval", ApprovalSerializer),
     )
     def get(self, request: Request) -> Response:
         """List approvals, newest first."""
@@ -202,7 +193,7 @@ class ApprovalComments(ApprovalAct):
     @extend_schema(
         operation_id="approvals_comments",
         summary="List what was said beside an approval, oldest first",
-        responses=pages.page_of("Comment", DecisionSerializer),
+        responses=page_of("Comment", DecisionSerializer),
     )
     def get(self, request: Request, approval_id: UUID) -> Response:  # noqa: ARG002
         """List what was said beside an approval, oldest first."""
@@ -231,7 +222,7 @@ class ApprovalDecisions(ApiView):
     @extend_schema(
         operation_id="approvals_decisions",
         summary="List everything that was done to an approval, oldest first",
-        responses=pages.page_of("Decision", DecisionSerializer),
+        responses=page_of("Decision", DecisionSerializer),
     )
     def get(self, request: Request, approval_id: UUID) -> Response:  # noqa: ARG002
         """List everything that was done to an approval, oldest first."""
@@ -318,8 +309,4 @@ def _done(approval_id: UUID, actor: Actor, action: str = "") -> dict[str, Any]:
     results = [one for one in found if action in ("", one.action)]
     if not actor.sees_content:
         results = list(map(policy_queries.masked_decision, results))
-    return {
-        "results": DecisionSerializer(results, many=True).data,
-        "next": None,
-        "previous": None,
-    }
+    return whole_body(results, DecisionSerializer)

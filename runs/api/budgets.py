@@ -24,6 +24,7 @@ from policy.api.fields import (
 )
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
 from policy.api.idempotency import Answer, answer_once
+from policy.api.pages import page_body, page_of, position_of
 from policy.api.views import (
     ApiView,
     StrictSerializer,
@@ -31,14 +32,11 @@ from policy.api.views import (
     etag_of,
     matched_version,
     money,
-    page_body,
-    position_of,
     query_of,
 )
 from policy.core.money import Limits, Period, Unit
 from policy.models import BudgetScope, RaiseKind, Role
 from runs import queries
-from runs.api import pages
 from runs.api.fields import BudgetQuery
 from runs.operations.decide_raise import confirm_raise, decline_raise
 from runs.operations.raise_budget import Raise, raise_budget
@@ -126,7 +124,7 @@ class BudgetList(ApiView):
         operation_id="budgets_list",
         summary="List budgets, newest first",
         parameters=[BudgetQuery],
-        responses=pages.page_of("Budget", BudgetSerializer),
+        responses=page_of("Budget", BudgetSerializer),
     )
     def get(self, request: Request) -> Response:
         """List budgets, newest first."""
@@ -157,9 +155,7 @@ class BudgetList(ApiView):
             budget_id = make_budget(
                 BudgetScope(asked["scope"]), asked["scope_id"], _wanted(asked), by=actor, now=now
             )
-            made = _budget(budget_id)
-            where = {"Location": f"/api/v1/budgets/{budget_id}"}
-            return Answer(201, made.body, {**made.headers, **where})
+            return _budget(budget_id).created(f"/api/v1/budgets/{budget_id}")
 
         return answer_once(request, "budgets.make", act, now=now).response()
 

@@ -10,7 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from policy.api.fields import ApprovalStateField, BudgetSerializer, LimitsSerializer, MoneyField
-from policy.api.views import PageQuery, StrictSerializer
+from policy.api.pages import PageQuery
+from policy.api.views import StrictSerializer
 from policy.models import ApprovalState, BudgetScope
 from runs.core.admission import Priority
 from runs.core.lifecycle import Reason, RunState

@@ -13,18 +13,12 @@ from rest_framework.response import Response
 
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
 from policy.api.idempotency import Answer, answer_once
-from policy.api.views import (
-    ApiView,
-    StrictSerializer,
-    body_of,
-    etag_of,
-    matched_version,
-)
+from policy.api.pages import page_of, whole_body
+from policy.api.views import ApiView, StrictSerializer, body_of, etag_of, matched_version
 from policy.core.limits import DIMENSIONS, LimitUnit
 from policy.errors import UnknownLimit
 from policy.models import RateLimit, Role
 from policy.operations.limits import SetLimit, add_limit, change_limit, remove_limit
-from runs.api import pages
 from runs.operations.hold_breaker import hold_breaker
 from runs.queries import breakers as queries
 
@@ -91,14 +85,12 @@ class LimitList(ApiView):
     @extend_schema(
         operation_id="limits_list",
         summary="List rate limits",
-        responses=pages.page_of("Limit", LimitSerializer),
+        responses=page_of("Limit", LimitSerializer),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List rate limits by name."""
         with self.scope():
-            rows = list(RateLimit.objects.order_by("name"))
-        results = LimitSerializer(rows, many=True).data
-        return Response({"results": results, "next": None, "previous": None})
+            return Response(whole_body(RateLimit.objects.order_by("name"), LimitSerializer))
 
     @extend_schema(
         operation_id="limits_add",
@@ -114,10 +106,7 @@ class LimitList(ApiView):
 
         def act() -> Answer:
             limit_id = add_limit(SetLimit(**asked), by=actor)
-            answer = _answer(limit_id)
-            return Answer(
-                201, answer.body, {**answer.headers, "Location": f"/api/v1/limits/{limit_id}"}
-            )
+            return _answer(limit_id).created(f"/api/v1/limits/{limit_id}")
 
         return answer_once(request, "limits.add", act, now=timezone.now()).response()
 
@@ -168,14 +157,12 @@ class BreakerList(ApiView):
     @extend_schema(
         operation_id="breakers_list",
         summary="List breakers, those that are not well first",
-        responses=pages.page_of("Breaker", BreakerSerializer),
+        responses=page_of("Breaker", BreakerSerializer),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List breakers."""
         with self.scope():
-            found = queries.breakers()
-        results = BreakerSerializer(found, many=True).data
-        return Response({"results": results, "next": None, "previous": None})
+            return Response(whole_body(queries.breakers(), BreakerSerializer))
 
 
 class BreakerDetail(ApiView):

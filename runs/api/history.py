@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from policy.api.views import AfterQuery, ApiView, query_of
+from policy.api.pages import AfterQuery, numbered, numbered_body
+from policy.api.views import ApiView, query_of
 from runs import queries
-from runs.api import pages
 from runs.api.fields import (
     CheckpointSerializer,
     EffectQuery,
@@ -27,7 +27,7 @@ class RunSteps(ApiView):
         operation_id="runs_steps",
         summary="List the super-steps of a run, in order",
         parameters=[AfterQuery],
-        responses=pages.numbered("Step", StepSerializer),
+        responses=numbered("Step", StepSerializer),
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         """List the super-steps of a run, in order."""
@@ -35,7 +35,7 @@ class RunSteps(ApiView):
         with self.scope():
             found = queries.steps(run_id, **asked)
             mark = str(found[-1].super_step) if found else ""
-            return Response(pages.numbered_body(found, StepSerializer, asked["limit"], mark))
+            return Response(numbered_body(found, StepSerializer, asked["limit"], mark))
 
 
 class RunEvents(ApiView):
@@ -45,7 +45,7 @@ class RunEvents(ApiView):
         operation_id="runs_events",
         summary="List the events of a run after a number of its sequence",
         parameters=[AfterQuery],
-        responses=pages.numbered("Event", EventSerializer),
+        responses=numbered("Event", EventSerializer),
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         """List the events of a run after a number of its sequence."""
@@ -53,7 +53,7 @@ class RunEvents(ApiView):
         with self.scope():
             found = queries.events(run_id, **asked)
             mark = str(found[-1].seq) if found else ""
-            return Response(pages.numbered_body(found, EventSerializer, asked["limit"], mark))
+            return Response(numbered_body(found, EventSerializer, asked["limit"], mark))
 
 
 class RunEffects(ApiView):
@@ -63,7 +63,7 @@ class RunEffects(ApiView):
         operation_id="runs_effects",
         summary="List the effect ledger of a run, by place",
         parameters=[EffectQuery],
-        responses=pages.numbered("Effect", EffectSerializer),
+        responses=numbered("Effect", EffectSerializer),
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         """List the effect ledger of a run, by place."""
@@ -71,7 +71,7 @@ class RunEffects(ApiView):
         with self.scope():
             found = queries.effects(run_id, after=asked.get("after"), limit=asked["limit"])
             mark = found[-1].key.partition("/")[2] if found else ""
-            return Response(pages.numbered_body(found, EffectSerializer, asked["limit"], mark))
+            return Response(numbered_body(found, EffectSerializer, asked["limit"], mark))
 
 
 class RunCheckpoints(ApiView):
@@ -81,7 +81,7 @@ class RunCheckpoints(ApiView):
         operation_id="runs_checkpoints",
         summary="List the checkpoints of a run, as they are stored",
         parameters=[AfterQuery],
-        responses=pages.numbered("Checkpoint", CheckpointSerializer),
+        responses=numbered("Checkpoint", CheckpointSerializer),
     )
     def get(self, request: Request, run_id: UUID) -> Response:
         """List the checkpoints of a run, as they are stored."""
@@ -89,4 +89,4 @@ class RunCheckpoints(ApiView):
         with self.scope():
             found = queries.checkpoints(run_id, **asked)
             mark = str(found[-1].super_step) if found else ""
-            return Response(pages.numbered_body(found, CheckpointSerializer, asked["limit"], mark))
+            return Response(numbered_body(found, CheckpointSerializer, asked["limit"], mark))

@@ -13,17 +13,8 @@ from rest_framework.response import Response
 
 from policy.api.headers import IDEMPOTENCY_KEY, IF_MATCH
 from policy.api.idempotency import Answer, answer_once
-from policy.api.views import (
-    ApiView,
-    PageQuery,
-    StrictSerializer,
-    body_of,
-    etag_of,
-    matched_version,
-    page_body,
-    position_of,
-    query_of,
-)
+from policy.api.pages import PageQuery, page_body, page_of, position_of, whole_body
+from policy.api.views import ApiView, StrictSerializer, body_of, etag_of, matched_version, query_of
 from policy.core.notices import CONTENTS, EVENTS
 from policy.models import Channel, NoticeState, Role
 from policy.operations.subscriptions import (
@@ -35,7 +26,6 @@ from policy.operations.subscriptions import (
     resend,
 )
 from policy.queries import notices as queries
-from runs.api import pages
 
 
 class SubscriptionRequest(StrictSerializer):
@@ -120,14 +110,13 @@ class SubscriptionList(ApiView):
     @extend_schema(
         operation_id="subscriptions_list",
         summary="List subscriptions to what happens to approvals",
-        responses=pages.page_of("Subscription", SubscriptionSerializer),
+        responses=page_of("Subscription", SubscriptionSerializer),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List subscriptions by name."""
         self.caller.require(Role.OPERATOR, Role.ADMIN)
         with self.scope():
-            results = SubscriptionSerializer(queries.subscriptions(), many=True).data
-        return Response({"results": results, "next": None, "previous": None})
+            return Response(whole_body(queries.subscriptions(), SubscriptionSerializer))
 
     @extend_schema(
         operation_id="subscriptions_add",
@@ -146,9 +135,7 @@ class SubscriptionList(ApiView):
             made = add_subscription(SetSubscription(**asked), by=actor)
             if made.secret:
                 shown_once["secret"] = made.secret
-            answer = _answer(made.id)
-            where = f"/api/v1/subscriptions/{made.id}"
-            return Answer(201, answer.body, {**answer.headers, "Location": where})
+            return _answer(made.id).created(f"/api/v1/subscriptions/{made.id}")
 
         return _once(answer_once(request, "subscriptions.add", act, now=timezone.now()), shown_once)
 
@@ -226,7 +213,7 @@ class NoticeList(ApiView):
         operation_id="notices_list",
         summary="List notices, newest first; those that are through are kept for thirty days",
         parameters=[NoticeQuery],
-        responses=pages.page_of("Notice", NoticeSerializer),
+        responses=page_of("Notice", NoticeSerializer),
     )
     def get(self, request: Request) -> Response:
         """List notices, newest first."""

@@ -18,13 +18,14 @@ from rest_framework.response import Response
 from policy.api.errors import InvalidFields
 from policy.api.headers import IDEMPOTENCY_KEY
 from policy.api.idempotency import Answer, answer_once
-from policy.api.views import ApiView, StrictSerializer, body_of, page_body, position_of, query_of
+from policy.api.pages import page_body, page_of, position_of
+from policy.api.views import ApiView, StrictSerializer, body_of, query_of
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Limits
 from policy.models import Role
 from runs import queries
-from runs.api import pages
+from runs.api import parameters
 from runs.api.fields import (
     ReasonRequest,
     RunDetailSerializer,
@@ -57,8 +58,8 @@ class RunList(ApiView):
     @extend_schema(
         operation_id="runs_list",
         summary="List runs, newest first",
-        parameters=[RunQuery, pages.METADATA],
-        responses=pages.page_of("Run", RunSerializer),
+        parameters=[RunQuery, parameters.METADATA],
+        responses=page_of("Run", RunSerializer),
     )
     def get(self, request: Request) -> Response:
         """List runs, newest first."""
@@ -78,7 +79,7 @@ class RunList(ApiView):
     @extend_schema(
         operation_id="runs_start",
         summary="Start a run",
-        parameters=[IDEMPOTENCY_KEY, pages.PREFER],
+        parameters=[IDEMPOTENCY_KEY, parameters.PREFER],
         request=StartRequest,
         responses={202: RunDetailSerializer, 200: RunDetailSerializer},
     )

@@ -13,7 +13,7 @@ from policy import tenancy
 from policy.conditions import unusable
 from policy.core.rules.decide import Decision, Policy, Rule
 from policy.documents import STORED, PolicyDocument, RuleDocument, compiled
-from policy.errors import InvalidPolicy, NoTenantScope
+from policy.errors import InvalidPolicy
 from policy.models import PolicyRule, PolicyVersion, Tenant
 
 DENY_EVERYTHING: Final = Policy(version="", rules=())
@@ -61,10 +61,7 @@ def of_version(version_id: UUID | None) -> Policy:
 
 
 def _tenant() -> UUID:
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("PolicyVersion")
-    return tenant_id
+    return tenancy.required("PolicyVersion")
 
 
 def document_of(rows: Iterable[PolicyRule]) -> PolicyDocument:

@@ -8,7 +8,7 @@ import structlog
 
 from gateway.models import ModelEndpoint
 from policy import tenancy
-from policy.errors import NoTenantScope, SecretUnreadable
+from policy.errors import SecretUnreadable
 from policy.models import Subscription, Tenant
 from policy.provenance.answers import KINDS, Mode, Rules
 from policy.secrets import decrypt
@@ -23,9 +23,7 @@ def answer_rules() -> Rules:
     Raises:
         NoTenantScope: no scope is open.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("Tenant")
+    tenant_id = tenancy.required("Tenant")
     said = Tenant.objects.values_list("answers", flat=True).get(pk=tenant_id)
     secrets = []
     for stored in _stored():

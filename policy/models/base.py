@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self, TypeVar
 from django.db import models
 
 from policy import tenancy
-from policy.errors import NoTenantScope
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -21,8 +20,7 @@ class ScopedManager(models.Manager[Row]):
         Raises:
             NoTenantScope: no scope is open.
         """
-        if (tenant_id := tenancy.current()) is None:
-            raise NoTenantScope(self.model.__name__)
+        tenant_id = tenancy.required(self.model.__name__)
         return super().get_queryset().filter(tenant_id=tenant_id)
 
 

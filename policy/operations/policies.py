@@ -15,7 +15,7 @@ from policy import documents, tenancy
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.documents import PolicyDocument, RuleDocument
-from policy.errors import NoTenantScope, PolicyChanged, PolicyNotDraft
+from policy.errors import PolicyChanged, PolicyNotDraft
 from policy.models import PolicyRule, PolicyVersion, Tenant
 from policy.selecting import Selecting
 
@@ -128,9 +128,7 @@ def activate(
 
 def _locked_tenant() -> Tenant:
     """Lock the tenant's row: versions are numbered, and put in force, one after another."""
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("PolicyVersion")
+    tenant_id = tenancy.required("PolicyVersion")
     return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import Actor
-from policy.errors import InvalidSetting, NoTenantScope
+from policy.errors import InvalidSetting
 from policy.models import Tenant
 from policy.models.tenants import HEAVIEST, LONGEST_COUNT, LONGEST_RETENTION
 from policy.provenance.answers import KINDS, Mode
@@ -117,7 +117,5 @@ def set_raise_hours(hours: int, *, by: Actor) -> None:
 
 
 def _locked() -> Tenant:
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("Tenant")
+    tenant_id = tenancy.required("Tenant")
     return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)

@@ -14,6 +14,7 @@ from django.core.validators import validate_email
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from policy import tenancy
 from policy.audit import record
 from policy.core.actor import Actor
 from policy.core.notices import CONTENTS, EVENTS
@@ -69,8 +70,9 @@ def add_subscription(wanted: SetSubscription, *, by: Actor) -> Subscribed:
     if Subscription.objects.filter(name=values["name"]).exists():
         raise InvalidSubscription("there is a subscription of this name", "/name")
     row = Subscription(id=uuid7(), created_by=by.name, **values)
-    row.save(force_insert=True)
+    row.tenant_id = tenancy.required("Subscription")
     secret = _signs_anew(row) if row.channel == Channel.WEBHOOK else ""
+    row.save(force_insert=True)
     record(by, "subscription.added", f"subscription/{row.id}", _told(row))
     return Subscribed(id=row.id, secret=secret)
 
@@ -120,6 +122,7 @@ def renew_secret(subscription_id: UUID, *, version: int, by: Actor) -> str:
     row.old_secret, row.old_secret_until = row.secret, timezone.now() + OVERLAP
     row.version += 1
     secret = _signs_anew(row)
+    row.save()
     record(by, "subscription.secret_renewed", f"subscription/{row.id}", {"name": row.name})
     return secret
 
@@ -146,7 +149,6 @@ def resend(notice_id: UUID, *, by: Actor, now: datetime) -> None:
 def _signs_anew(row: Subscription) -> str:
     secret = new_secret()
     row.secret = encrypt(row.tenant_id, secret)
-    row.save()
     return secret
 
 

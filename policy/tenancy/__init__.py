@@ -16,6 +16,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from policy.errors import NoTenantScope
+
 _current: ContextVar[UUID | None] = ContextVar("agentops_tenant", default=None)
 
 SETTING = "agentops.tenant_id"
@@ -24,6 +26,18 @@ SETTING = "agentops.tenant_id"
 def current() -> UUID | None:
     """Give the tenant of the scope that this code runs in, or None outside of any."""
     return _current.get()
+
+
+def required(rows: str) -> UUID:
+    """Give the tenant of the scope that this code runs in, in order to touch such rows.
+
+    Raises:
+        NoTenantScope: no scope is open.
+    """
+    tenant_id = _current.get()
+    if tenant_id is None:
+        raise NoTenantScope(rows)
+    return tenant_id
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from uuid_utils.compat import uuid7
 from policy import tenancy
 from policy.core.call import Autonomy
 from policy.core.json import JsonObject, digest
-from policy.errors import NoTenantScope
 from policy.models import Tenant
 from runs.agents import registry
 from runs.agents.compensation import compensation
@@ -159,7 +158,4 @@ def compensation_version(agent_id: UUID, tools: Sequence[str], autonomy: str) ->
 
 
 def _tenant() -> Any:
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("AgentVersion")
-    return Tenant(id=tenant_id)
+    return Tenant(id=tenancy.required("AgentVersion"))

@@ -1,10 +1,14 @@
-"""A helper process that answers lines of JSON; it ends when nobody asks any more."""
+"""A helper process that answers lines of JSON; it ends when nobody asks any more.
+
+The one that asks has a `Child`; the helper reads its input and answers with `say`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +18,12 @@ from agentops.processes import CHECKOUT
 from agentops.supervisor import ProcessFailed
 
 GRACE_SECONDS: Final = 5.0
+
+
+def say(answer: Mapping[str, Any]) -> None:
+    """Answer: write one line of JSON."""
+    sys.stdout.write(json.dumps(answer, default=str) + "\n")
+    sys.stdout.flush()
 
 
 class Child:

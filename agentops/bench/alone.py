@@ -17,6 +17,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from agentops.child import say
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -33,7 +35,7 @@ def main() -> None:
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     django.setup()
-    from agentops.bench.submit import say, set_up  # noqa: PLC0415
+    from agentops.bench.submit import set_up  # noqa: PLC0415
 
     tenant_id = set_up("alone")
     _leave(tenant_id, 5)  # connections open, statements are prepared

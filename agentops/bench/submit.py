@@ -25,6 +25,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from agentops.child import say
+
 if TYPE_CHECKING:
     from runs.operations.start import StartRun
 
@@ -166,12 +168,6 @@ def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
         cursor.execute(statement, parameters)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
-
-
-def say(answer: dict[str, Any]) -> None:
-    """Write one line of JSON."""
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

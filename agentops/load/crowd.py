@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from agentops.bench.submit import say
+from agentops.child import say
 
 
 def main() -> None:

@@ -145,7 +145,7 @@ def stage() -> Iterator[Stage]:
             supervisor.wait_ready(name, timeout=READY_SECONDS)
         url = f"http://127.0.0.1:{port}"
         clients = {name: Client(url, names[f"{name}_key"]) for name in ("crowd", "other")}
-        queue = f"{variables.get('AGENTOPS_REDIS_PREFIX', 'agentops')}:runs"
+        queue = f"{servers.redis_prefix}:runs"
         gauge = Gauge(servers.database_url, servers.redis_url, queue, names["crowd"])
         yield Stage(crowd, clients, stack.enter_context(gauge), supervisor, workers)
 

@@ -25,7 +25,6 @@ FINAL: Final = frozenset({"succeeded", "failed", "cancelled", "expired"})
 WATCH_SECONDS: Final = 0.25
 DECIDE_SECONDS: Final = 0.25
 TELL_SECONDS: Final = 1.0
-STALL_SECONDS: Final = 300.0
 LIVE: Final = "queued,running,waiting,interrupted,paused"
 PAGE: Final = "200"
 NOTHING_SAID: Final = "(The customer says nothing.)"
@@ -94,6 +93,8 @@ class Driver:
     concurrency: int
     kills: Callable[[], int]
     say: Say
+    patience: float = 300.0
+    """For how many seconds no run may move before the drive is given up."""
     board: Board = field(default_factory=Board)
 
     async def drive(self) -> None:
@@ -131,8 +132,8 @@ class Driver:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             await self._look()
-            if time.monotonic() - self.board.moved_at > STALL_SECONDS:
-                raise StalledError(f"no run has moved for {STALL_SECONDS:g} s")
+            if time.monotonic() - self.board.moved_at > self.patience:
+                raise StalledError(f"no run has moved for {self.patience:g} s")
 
     async def _look(self) -> None:
         """Read the runs that have not ended; one that is no longer among them has."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+from agentops.child import say
 from agentops.proving.outside import result
 
 TENANT: Final = "proving"
@@ -59,18 +60,18 @@ def main() -> None:
     from agentops.proving import reading  # noqa: PLC0415 - needs Django
 
     tenant_id = _set_up()
-    _say({"ready": True})
+    say({"ready": True})
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
         match asked:
             case {"start": wanted}:
-                _say({name: _start(tenant_id, name, agent) for name, agent in wanted.items()})
+                say({name: _start(tenant_id, name, agent) for name, agent in wanted.items()})
             case {"tend": ids}:
-                _say(_tend(tenant_id, ids))
+                say(_tend(tenant_id, ids))
             case {"ends": ids}:
-                _say(reading.ends(tenant_id, ids))
+                say(reading.ends(tenant_id, ids))
             case _:
-                _say({"error": f"nobody understands {sorted(asked)}"})
+                say({"error": f"nobody understands {sorted(asked)}"})
 
 
 def _set_up() -> UUID:
@@ -177,11 +178,6 @@ def rows(statement: str, parameters: list[Any] | dict[str, Any]) -> list[tuple[A
         cursor.execute(statement, parameters)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
-
-
-def _say(answer: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer, default=str) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

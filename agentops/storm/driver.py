@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from agentops.child import say
 from agentops.proving import driver as proving
 from agentops.proving.outside import result
 from agentops.storm.stage import WEB
@@ -56,13 +57,13 @@ def main() -> None:
     django.setup()
 
     tenant_id, key = _set_up()
-    _say({"ready": str(tenant_id)})
+    say({"ready": str(tenant_id)})
     for line in sys.stdin:
         try:
-            _say(_answer(tenant_id, key, json.loads(line)))
+            say(_answer(tenant_id, key, json.loads(line)))
         except Exception as error:  # noqa: BLE001 - the database may be away: asked again
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
-            _say({"error": type(error).__name__})
+            say({"error": type(error).__name__})
 
 
 def _answer(tenant_id: UUID, key: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -243,11 +244,6 @@ def _nudge(tenant_id: UUID, count: int, *, late: bool) -> dict[str, int]:
         )
         nudges += [run, run, of_task, of_task]
     return {"sent": len(send(nudges))}
-
-
-def _say(answer: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer, default=str) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from policy.core.json import Json
 from policy.core.outcomes import ErrorClass
 from policy.core.provenance import Label
 from policy.provenance import Answer
-from policy.provenance.answers import Checked, check, has_links, hosts_in, ids_in
+from policy.provenance.answers import Checked, Rules, check, has_links, hosts_in, ids_in
 from runs import guarding
 from runs.agents.program import Program
 from runs.asking.told import TOO_LONG, background_of
@@ -49,11 +49,18 @@ def reconciled(
     )
     if not isinstance(commit, Advance) or not commit.ended or commit.output is None:
         return commit
-    return _judged(shell, claimed, commit, _checked(shell, claimed, program, commit.output, heard))
+    rules = shell.world.answer_rules(claimed)
+    checked = _checked(shell, claimed, program, commit.output, heard, rules)
+    return _judged(commit, checked, rules)
 
 
 def _checked(
-    shell: Shell, claimed: Claimed, program: Program, output: Json, heard: Sequence[Answer]
+    shell: Shell,
+    claimed: Claimed,
+    program: Program,
+    output: Json,
+    heard: Sequence[Answer],
+    rules: Rules,
 ) -> Checked:
     hosts: set[str] | None = None
     if has_links(output):
@@ -63,13 +70,13 @@ def _checked(
         hosts = hosts_in(known.trusted_values()) if known.tainted else None
     ids = ids_in(output)
     foreign = shell.world.foreign(claimed.lease.tenant_id, ids) if ids else set()
-    return check(output, shell.world.answer_rules(claimed), hosts=hosts, foreign=foreign)
+    return check(output, rules, hosts=hosts, foreign=foreign)
 
 
-def _judged(shell: Shell, claimed: Claimed, commit: Advance, checked: Checked) -> Commit:
+def _judged(commit: Advance, checked: Checked, rules: Rules) -> Commit:
     if not checked.found:
         return commit
-    rules, told = shell.world.answer_rules(claimed), checked.told()
+    told = checked.told()
     if checked.withheld(rules):
         listed = ", ".join(told)
         return Fail(

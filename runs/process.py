@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -101,13 +102,13 @@ def begin(slots: int) -> None:
 
 def engine() -> Engine:
     """Give this process's engine: one, however many threads ask first."""
-    return _one()[0]
+    return _one().engine
 
 
 def follow(nudge: Nudge) -> None:
     """Follow a nudge in this thread until it waits; another goes on with it then."""
-    made, carrier = _one()
-    carrier.begin(_following(made, nudge))
+    one = _one()
+    one.carrier.begin(_following(one.engine, nudge))
 
 
 def _following(made: Engine, nudge: Nudge) -> Work[Advanced]:
@@ -116,13 +117,28 @@ def _following(made: Engine, nudge: Nudge) -> Work[Advanced]:
     return advanced
 
 
-def _one() -> tuple[Engine, Carrier]:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The engine, and those of its parts that have threads or connections of their own."""
+
+    engine: Engine
+    carrier: Carrier
+    feeder: Feeder
+    sender: Sender
+
+    def close(self) -> None:
+        self.engine.keeper.close()
+        self.feeder.close()
+        self.sender.close()
+
+
+def _one() -> _Made:
     with _making:
         return _made()
 
 
 @cache
-def _made() -> tuple[Engine, Carrier]:
+def _made() -> _Made:
     clock, loop = DatabaseClock(), IoLoop()
     pool = open_pool(settings.HOT_POOL_SIZE)
     store = PostgresStore(pool, groups=settings.GROUP_COMMITS, clock=clock)
@@ -130,14 +146,14 @@ def _made() -> tuple[Engine, Carrier]:
     keeper = LeaseKeeper(lambda leases: store.renew(leases, ttl=ttl), ttl=ttl)
     sender = Sender(store.forget)
     carrier = Carrier(loop, threads=settings.CARRIER_THREADS, most=settings.WAITING_RUNS)
-    feed = Feeder(
+    feeder = Feeder(
         pool,
         sender,
         worker=worker_name(),
         # Two seats a slot, three quarters of them for a tenant alone: so what waits takes none.
         slots=lambda: _slots + 2 * carrier.waiting // 3,
     )
-    carrier.waits = feed
+    carrier.waits = feeder
     shell = Shell(
         store=store,
         world=LiveWorld(),
@@ -148,10 +164,11 @@ def _made() -> tuple[Engine, Carrier]:
         ttl=ttl,
         environment=settings.ENVIRONMENT,
         send=sender,
-        feed=feed,
+        feed=feeder,
     )
     burst = Burst(super_steps=settings.BURST_SUPER_STEPS, seconds=settings.BURST_SECONDS)
-    return Engine(shell=shell, keeper=keeper, send=sender, burst=burst), carrier
+    made = Engine(shell=shell, keeper=keeper, send=sender, burst=burst)
+    return _Made(made, carrier, feeder, sender)
 
 
 _ended: Final = threading.Event()
@@ -184,9 +201,9 @@ def drain(seconds: float) -> None:
 def close() -> None:
     """Let what waits without a thread end, for as long as `drain` lets it; put the engine away."""
     if _made.cache_info().currsize:
-        made, carrier = _one()
-        made.shell.draining.set()
-        carrier.wait_until_idle(settings.GRACE_SECONDS)
+        one = _one()
+        one.engine.shell.draining.set()
+        one.carrier.wait_until_idle(settings.GRACE_SECONDS)
     _put_away()
 
 
@@ -194,9 +211,4 @@ def _put_away() -> None:
     """Forget what was sent, and renew nothing any more."""
     _ended.set()
     if _made.cache_info().currsize:
-        made = engine()
-        made.keeper.close()
-        if isinstance(made.shell.feed, Feeder):
-            made.shell.feed.close()
-        if isinstance(made.send, Sender):
-            made.send.close()
+        _one().close()

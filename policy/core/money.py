@@ -24,6 +24,9 @@ class Unit(StrEnum):
     TOOL_CALLS = "tool_calls"
 
 
+MOST: Final = Decimal(10) ** 10
+"""The most that a limit or a raise may be: the columns hold no more."""
+
 PERCENTS: Final = (50, 80, 100)
 """How much of a limit is used up when people are told."""
 

@@ -8,13 +8,13 @@ from decimal import Decimal
 
 from policy import tenancy
 from policy.audit import record
+from policy.core import money
 from policy.core.actor import Actor
 from policy.errors import InvalidSetting
 from policy.models import Tenant
 from policy.models.tenants import HEAVIEST, LONGEST_COUNT, LONGEST_RETENTION
 from policy.provenance.answers import KINDS, Mode
 
-MOST = Decimal(10) ** 10
 UNBOUNDED = 0
 MOST_RUNS = 10**9
 
@@ -92,8 +92,8 @@ def set_raise_alone(most: Decimal | None, *, by: Actor) -> None:
     Raises:
         InvalidSetting: it is no amount.
     """
-    if most is not None and (not most.is_finite() or not 0 <= most <= MOST):
-        raise InvalidSetting(f"an amount is from 0 to {MOST:,}")
+    if most is not None and (not most.is_finite() or not 0 <= most <= money.MOST):
+        raise InvalidSetting(f"an amount is from 0 to {money.MOST:,}")
     tenant = _locked()
     tenant.raise_alone_up_to = most
     tenant.save(update_fields=["raise_alone_up_to"])

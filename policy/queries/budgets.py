@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -73,7 +73,21 @@ class UnitBalance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetView:
+class UnitBalances:
+    """The balances of all units, each to be had by the unit's name."""
+
+    units: tuple[UnitBalance, ...]
+
+    def __getattr__(self, name: str) -> UnitBalance:
+        """Give the balance of a unit by its name."""
+        for balance in self.units:
+            if balance.unit == name:
+                return balance
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetView(UnitBalances):
     """What one scope may spend in the period that is, has spent, and has set aside."""
 
     id: UUID
@@ -85,14 +99,6 @@ class BudgetView:
     period_starts_at: datetime | None
     period_ends_at: datetime | None
     seen_at: datetime
-    units: tuple[UnitBalance, ...]
-
-    def __getattr__(self, name: str) -> UnitBalance:
-        """Give the balance of a unit by its name."""
-        for balance in self.units:
-            if balance.unit == name:
-                return balance
-        raise AttributeError(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,19 +133,11 @@ class ProposalView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeriodView:
+class PeriodView(UnitBalances):
     """A period that is over, and what was spent in it."""
 
     starts_at: datetime
     ends_at: datetime
-    units: tuple[UnitBalance, ...]
-
-    def __getattr__(self, name: str) -> UnitBalance:
-        """Give the balance of a unit by its name."""
-        for balance in self.units:
-            if balance.unit == name:
-                return balance
-        raise AttributeError(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,12 +274,8 @@ def balance_of(row: Budget) -> Balance:
         span=span,
         extras=tuple(_extra(raw) for raw in row.extras),
     )
-    bare = _balance(row)
-    return Balance(
-        limits=bare.limits,
-        spent=bare.spent,
-        reserved=bare.reserved,
-        overdraft=bare.overdraft,
+    return replace(
+        _balance(row),
         lapsed=_amounts(row, "lapsed"),
         soft=Limits(**{unit: getattr(row, f"{unit}_soft") for unit in Unit}),
         alerted=frozenset(alert for bit, alert in BITS.items() if row.alerted & bit),

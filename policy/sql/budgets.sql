@@ -7,8 +7,8 @@
 --                    which it was made
 --   policy_turn      what time does to budgets: the next period begins, raises for a time end
 --
--- The two are planned once for each connection: planned anew for each array of ids, as PostgreSQL
--- would, they take a third longer.
+-- The two are planned once for each connection, not anew for each array of ids, as PostgreSQL
+-- would by itself: the plan is the same for every array.
 --
 -- The twin in Python is policy/core/money.py and periods.py. Budgets are locked in the order of
 -- their ids, after the run (lock order: run, task, approval, effect, budget, join, outbox). The

@@ -6,7 +6,8 @@ import importlib
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,18 @@ def latest(name: str) -> Program | None:
     """Give the version of a name that was declared last, or None."""
     found = [program for (known, _), program in _AGENTS.items() if known == name]
     return found[-1] if found else None
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Let the agents declared within be the only ones, and forget them afterwards."""
+    before = dict(_AGENTS)
+    _AGENTS.clear()
+    try:
+        yield
+    finally:
+        _AGENTS.clear()
+        _AGENTS.update(before)
 
 
 def register(program: Program) -> Program:

@@ -92,8 +92,6 @@ def turns(lines: Sequence[Line], *, free: int, now: float) -> list[Turn]:
             del standing[line.tenant]
 
 
-SMOOTHED: Final = 10.0
-"""Seconds over which the rate of starts is averaged."""
 SOON: Final = 1.0
 LATE: Final = 600.0
 UNKNOWN: Final = 30.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -13,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from policy import budgets, tenancy
 from policy.audit import record
-from policy.core import periods
+from policy.core import money, periods
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Balance, Extra, Unit
@@ -23,8 +22,6 @@ from runs.core.lifecycle import FINAL
 from runs.errors import UnknownBudget
 from runs.models import Run
 from runs.nudging import wake
-
-MOST: Final = Decimal(10) ** 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +162,8 @@ def _propose(budget: Budget, wanted: Raise, by: Actor) -> UUID:
 
 def _check(wanted: Raise, now: datetime) -> None:
     amount = wanted.amount
-    if not amount.is_finite() or amount <= 0 or amount > MOST:
-        raise InvalidRaise("the amount must be more than 0, and no more than 10 billion")
+    if not amount.is_finite() or amount <= 0 or amount > money.MOST:
+        raise InvalidRaise(f"the amount must be more than 0, and no more than {money.MOST:,}")
     if wanted.unit is not Unit.COST and amount != amount.to_integral_value():
         raise InvalidRaise(f"{wanted.unit} is counted in whole numbers")
     if not wanted.reason.strip():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from policy import budgets, tenancy
 from policy.audit import record
-from policy.core import periods
+from policy.core import money, periods
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Amounts, Balance, Bar, Limits, Period, Unit, bar, reached
@@ -22,7 +21,6 @@ from policy.models import Budget, BudgetScope, Principal, Team
 from runs.errors import UnknownBudget
 from runs.models import Agent
 
-MOST: Final = Decimal(10) ** 10
 MADE: Final = (
     BudgetScope.TENANT,
     BudgetScope.TEAM,
@@ -153,9 +151,9 @@ def _check(wanted: SetBudget) -> None:
     for which, limits in {Bar.HARD: wanted.limits, Bar.SOFT: wanted.soft}.items():
         for unit in Unit:
             limit = getattr(limits, unit)
-            if limit is not None and not 0 <= limit <= MOST:
+            if limit is not None and not 0 <= limit <= money.MOST:
                 at = f"/{'limits' if which is Bar.HARD else 'soft'}/{unit}"
-                raise InvalidBudget(f"a limit is from 0 to {MOST:,}", at)
+                raise InvalidBudget(f"a limit is from 0 to {money.MOST:,}", at)
     for unit in Unit:
         soft, hard = getattr(wanted.soft, unit), getattr(wanted.limits, unit)
         if soft is not None and hard is not None and soft > hard:

@@ -29,6 +29,7 @@ from typing import Any, Final
 from policy.core.json import Json, JsonObject
 from policy.core.money import Balance, Limits, Unit
 from policy.errors import InvalidDecision
+from policy.provenance.answers import Rules as AnswerRules
 from runs.advance import Burst, Engine
 from runs.agents.program import Program
 from runs.agents.reviewable import why_not_correct
@@ -92,6 +93,7 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
     model: Model | None = None,
     models: Mapping[str, Model] | None = None,
     policy: Rules | None = None,
+    answers: AnswerRules | None = None,
     tools: StandIns | None = None,
     hooks: StandIns | None = None,
     budget: Limits | None = None,
@@ -103,7 +105,8 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
 
     `agent` is a program or the name of one that was declared. `model` answers whatever
     model is asked; `models` answer by name. Without a `policy` every granted tool is
-    allowed; give rules, a document, or the path of one. `tools` are functions that take
+    allowed; give rules, a document, or the path of one. `answers` say what is looked for in the
+    run's answer. `tools` are functions that take
     the place of declared tools, `hooks` of their reconcile hooks. `programs` are the agents
     that it may start runs of.
 
@@ -116,6 +119,7 @@ def play(  # noqa: PLR0913 - a test's whole arrangement, read by keyword
     world = MemoryWorld(
         programs={program.version: program, **arranging.others(programs)},
         rules=arranging.policy(policy),
+        answers=answers or AnswerRules(),
         stand_ins=tools or {},
         hooks=hooks or {},
         models=arranging.models(model, models or {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,9 +26,10 @@ def version(number: str, *nodes: Node) -> Program:
 
 
 @pytest.fixture(autouse=True)
-def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registry() -> Iterator[None]:
     """Let each test declare agents of its own."""
-    monkeypatch.setattr(registry, "_AGENTS", {})
+    with registry.apart():
+        yield
 
 
 def test_a_run_keeps_the_version_it_was_started_with(room: Room) -> None:

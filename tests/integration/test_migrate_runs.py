@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -41,10 +42,11 @@ rules:
 
 
 @pytest.fixture(autouse=True)
-def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registry() -> Iterator[None]:
     """Let each test declare agents of its own."""
-    monkeypatch.setattr(registry, "_AGENTS", {})
     desk.world.forget()
+    with registry.apart():
+        yield
 
 
 def first(_: SyncContext) -> dict[str, Any]:

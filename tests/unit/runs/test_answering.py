@@ -76,15 +76,10 @@ def test_a_crash_changes_nothing_of_it(crash: int) -> None:
     assert played.output["answer"] == "Done. ![ok]([link removed: evil.example])"
 
 
-def test_what_is_withheld_fails_the_run_and_says_why_without_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from runs.testing.world import MemoryWorld
-
+def test_what_is_withheld_fails_the_run_and_says_why_without_it() -> None:
     rules = Rules(modes={"secrets": Mode.WITHHOLD}, secrets=("hunter2-hunter2",))
-    monkeypatch.setattr(MemoryWorld, "answer_rules", lambda *_: rules)
 
-    played = play(desk.a_desk(), "Say it", model=["It is hunter2-hunter2."])
+    played = play(desk.a_desk(), "Say it", model=["It is hunter2-hunter2."], answers=rules)
 
     assert (played.state, played.output) == ("failed", None)
     assert "withheld" in str(played.error)

@@ -5,5 +5,6 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY requirements.txt .
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY . .
+RUN python -m compileall -q agentops runs tools gateway policy
 RUN useradd --system --home-dir /app agentops
 USER agentops

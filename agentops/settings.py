@@ -102,7 +102,7 @@ DEFAULT_FROM_EMAIL = env.text("AGENTOPS_MAIL_FROM", "agentops@localhost")
 # --- Django ---------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # only `urls` needs its pages, not every process
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -130,6 +130,7 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("keys/<uuid:principal_id>/reviewing", keys.reviewing, name="console-reviewing"),
     path("keys/<uuid:key_id>/revoke", keys.revoke, name="console-revoke-key"),
 ]
+admin.autodiscover()
 frame.dress(admin.site)
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),

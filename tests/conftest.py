@@ -7,6 +7,7 @@ and tests stay apart by working in tenants of their own.
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import secrets
@@ -22,6 +23,7 @@ from hypothesis import HealthCheck, settings
 from agentops import servers
 
 ROOT = Path(__file__).resolve().parent.parent
+CODE = ("agentops", "runs", "tools", "gateway", "policy")
 PURE = ("tests/unit", "tests/architecture")
 NOWHERE = {
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
@@ -61,11 +63,18 @@ def prepare_servers(config: pytest.Config) -> None:
     spreads = bool(getattr(config.option, "numprocesses", None))
     is_worker = hasattr(config, "workerinput")
     if not is_worker:
+        compile_code()
         ground.enter_context(servers.for_tests())
     if not spreads or is_worker:
         state, own = ground.enter_context(servers.scratch(durable=False))
         os.environ.update(own.environment())
         os.environ["AGENTOPS_STATE"] = str(state)
+
+
+def compile_code() -> None:
+    """Compile the code once, instead of in each of the hundreds of processes that tests start."""
+    for folder in CODE:
+        compileall.compile_dir(ROOT / folder, quiet=2)
 
 
 def pytest_unconfigure() -> None:

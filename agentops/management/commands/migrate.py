@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
+from django.core.checks import Tags
 from django.core.management.base import CommandError
 from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import ProgrammingError, connections
@@ -15,6 +16,8 @@ from policy.tenancy.security import ensure_app_role
 
 class Command(DjangoMigrate):
     """Bring the database to the code's schema, roles, grants and functions included."""
+
+    requires_system_checks = (Tags.database,)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Make the role, migrate, and make the functions anew.

@@ -16,6 +16,7 @@ class Command(BaseCommand):
     """Read what is wanted as JSON, make it, and print the API key as JSON."""
 
     help = "Prepare the product for a play (used by `manage.py play`)."
+    requires_system_checks = ()
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Prepare; the last line is one JSON object."""

@@ -34,6 +34,7 @@ class Command(BaseCommand):
     """`manage.py seed`: the last line is one JSON object."""
 
     help = "Make the demo tenant, its people and an API key; prints how to sign in."
+    requires_system_checks = ()
 
     def handle(self, *_: Any, **__: Any) -> None:
         """Make what is missing, and print what is needed to come in."""

@@ -15,6 +15,7 @@ class Command(BaseCommand):
     """`manage.py signin USERNAME`, for development."""
 
     help = "Print a one-time sign-in link (development only)."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare whose link it is."""

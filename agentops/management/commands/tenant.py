@@ -38,6 +38,7 @@ class Command(BaseCommand):
     """`manage.py tenant create|set|show SLUG` and `manage.py tenant list`."""
 
     help = "Create a tenant, say what holds for it, show it, or list them."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the verbs."""

@@ -35,6 +35,7 @@ class Command(BaseCommand):
     """`manage.py model add NAME` and `manage.py model list`."""
 
     help = "Add a model of an OpenAI-compatible endpoint to a tenant, or list its models."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the verbs. The endpoint's key is read from the environment, not typed."""

@@ -22,6 +22,7 @@ class Command(BaseCommand):
     """`manage.py apikey issue --tenant SLUG --role ROLE...`; prints the key, once."""
 
     help = "Issue an API key. It is printed once; only its hash is kept."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the verb and for whom the key is."""

@@ -23,6 +23,7 @@ class Command(BaseCommand):
     """`manage.py policy check FILE`, `test FILE`, `apply FILE --tenant SLUG`, `show`."""
 
     help = "Check a policy document, put it in force in a tenant, or show what is in force."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the three verbs."""

@@ -20,6 +20,7 @@ class Command(BaseCommand):
     """`manage.py team create|add|remove|list --tenant SLUG`."""
 
     help = "Make teams, whose members' runs count for one budget, and say who is in which."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the verbs."""

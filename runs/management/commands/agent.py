@@ -29,6 +29,7 @@ class Command(BaseCommand):
     help = (
         "Add a version of a react agent: a YAML file with prompt, model, tools, autonomy, bounds."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the verbs."""

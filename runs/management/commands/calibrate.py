@@ -17,6 +17,7 @@ class Command(BaseCommand):
     """Calibrate the triggers confidence and out_of_distribution on what people decided."""
 
     help = "Learn from decided approvals how much confidence is worth, and what is unusual."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: Any) -> None:
         """Say whose calls of what."""

@@ -39,6 +39,7 @@ class Command(BaseCommand):
         "Take runs that wait, are queued, paused or parked from one version of an agent to "
         "another, each if it fits; or take such a migration back."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare which runs, and which way."""

@@ -21,6 +21,7 @@ class Command(BaseCommand):
         "Remove the history of runs that ended longer ago than their tenants keep it. The "
         "sweeper does the same, a hundred runs at a time."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare of whom, and whether to look only."""

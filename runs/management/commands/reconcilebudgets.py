@@ -23,6 +23,7 @@ class Command(BaseCommand):
         "Add up what the ledger says that was spent and is set aside, and name every budget that "
         "says something else. Fails if one is left that does."
     )
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare of whom, and whether to mend."""

@@ -19,6 +19,7 @@ class Command(BaseCommand):
     """`manage.py replay RUN --tenant SLUG`: exit 1 where it comes out differently."""
 
     help = "Execute a recorded run again from its rows, calling nothing, and compare each step."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare which run."""

@@ -26,6 +26,7 @@ class Command(BaseCommand):
     """Relay messages and look after what nobody holds any more."""
 
     help = "Run the sweeper: relay, timers, deadlines, leases left behind."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: Any) -> None:
         """Offer a single round."""

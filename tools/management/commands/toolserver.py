@@ -25,6 +25,7 @@ class Command(BaseCommand):
     """`manage.py toolserver add`, `declare` and `list`."""
 
     help = "Register an MCP server's tools in a tenant, say what they do, or list them."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the verbs. A server's token is read from the environment, not typed."""

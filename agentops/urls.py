@@ -14,7 +14,7 @@ from policy.console import notices as notice_pages
 from runs.api import agents, compensate, gates, history, judging, lines, notices, runs, travel
 from runs.api import approvals as approval_views
 from runs.api import budgets as budget_views
-from runs.console import approvals, budgets, inbox
+from runs.console import approvals, budget_forms, budgets, inbox
 from runs.console import compensate as undo
 from runs.console import gates as gate_pages
 from runs.console import policies as policy_pages
@@ -63,6 +63,7 @@ API: list[URLPattern | URLResolver] = [
     path("budgets/attribution", budget_views.Attribution.as_view()),
     path("budgets/<uuid:budget_id>", budget_views.BudgetDetail.as_view()),
     path("budgets/<uuid:budget_id>/forecast", budget_views.BudgetForecast.as_view()),
+    path("budgets/<uuid:budget_id>/lift", budget_views.BudgetLifting.as_view()),
     path("budgets/<uuid:budget_id>/raise", budget_views.BudgetRaising.as_view()),
     path(
         "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>/confirm",
@@ -105,6 +106,9 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("budgets/", budgets.index, name="console-budgets"),
     path("budgets/spending/", budgets.spending, name="console-spending"),
     path("budgets/<uuid:budget_id>/", budgets.detail, name="console-budget"),
+    path("budgets/add/", budget_forms.add, name="console-budget-add"),
+    path("budgets/<uuid:budget_id>/change/", budget_forms.change, name="console-budget-change"),
+    path("budgets/<uuid:budget_id>/lift", budget_forms.lift, name="console-budget-lift"),
     path("budgets/<uuid:budget_id>/raise", budgets.increase, name="console-raise"),
     path(
         "budgets/<uuid:budget_id>/raises/<uuid:proposal_id>",

@@ -47,6 +47,11 @@ def left_alone(identity: str, now: datetime) -> Decimal | None:
     return raises.left(may, granted_alone(identity, now - may.within), now)
 
 
+def some_need_another() -> bool:
+    """Say whether there are raises that one person of the scope's tenant may not make alone."""
+    return alone().up_to is not None
+
+
 def needs_another(amount: Decimal, identity: str, now: datetime) -> bool:
     """Say whether it takes a second person to grant so many US dollars.
 

@@ -15,6 +15,7 @@ from policy.models import (
     ApprovalState,
     BudgetScope,
     DecisionAction,
+    ProposalKind,
     ProposalState,
     RaiseKind,
 )
@@ -100,8 +101,11 @@ class ProposalSerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(ProposalState.values)
     unit = serializers.CharField()
     amount = MoneyField()
-    kind = serializers.ChoiceField(RaiseKind.values)
+    kind = serializers.ChoiceField(
+        ProposalKind.values, help_text="period: another period; lift: no limits any more"
+    )
     until = serializers.DateTimeField(allow_null=True)
+    change = serializers.JSONField(help_text="With kind period: what is to hold")
     reason = serializers.CharField()
     proposed_by = serializers.CharField()
     decided_by = serializers.CharField()
@@ -152,6 +156,12 @@ class RaiseRequest(StrictSerializer):
     until = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="With kind until"
     )
+    reason = serializers.CharField(max_length=500)
+
+
+class LiftRequest(StrictSerializer):
+    """Why a budget is to limit nothing any more."""
+
     reason = serializers.CharField(max_length=500)
 
 

@@ -197,8 +197,22 @@ class ProposalState(models.TextChoices):
     DECLINED = "declined"
 
 
+class ProposalKind(models.TextChoices):
+    """What is proposed: a raise of some kind, another period, or that nothing is limited."""
+
+    PERMANENT = RaiseKind.PERMANENT.value
+    ONCE = RaiseKind.ONCE.value
+    UNTIL = RaiseKind.UNTIL.value
+    PERIOD = "period"
+    LIFT = "lift"
+
+
 class RaiseProposal(TenantRow):
-    """A raise above what one person may grant alone: it waits for another's confirmation."""
+    """A raise above what one person may grant alone: it waits for another's confirmation.
+
+    Another period, and no limits at all, raise by no `amount` that could be named: what is to
+    hold then stands in `change`.
+    """
 
     id = models.UUIDField(primary_key=True)
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="proposals")
@@ -207,8 +221,9 @@ class RaiseProposal(TenantRow):
     )
     unit = models.CharField(max_length=20, choices=UNITS)
     amount = _money()
-    kind = models.CharField(max_length=9, choices=RaiseKind.choices)
+    kind = models.CharField(max_length=9, choices=ProposalKind.choices)
     until = models.DateTimeField(null=True)
+    change = models.JSONField(default=dict, db_default={})
     reason = models.CharField(max_length=500)
     proposed_by = models.CharField(max_length=200)
     proposed_by_id = models.CharField(max_length=200)
@@ -218,7 +233,11 @@ class RaiseProposal(TenantRow):
 
     class Meta(TenantRow.Meta):
         constraints = [
-            models.CheckConstraint(name="proposal_is_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="proposal_is_positive_iff_raise",
+                condition=Q(kind__in=RaiseKind.values, amount__gt=0)
+                | ~Q(kind__in=RaiseKind.values) & Q(amount=0),
+            ),
             models.CheckConstraint(
                 name="proposal_decided_iff_not_open",
                 condition=Q(state=ProposalState.OPEN, decided_at__isnull=True)

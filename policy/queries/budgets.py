@@ -16,6 +16,7 @@ from django.utils.dateparse import parse_datetime
 from policy import tenancy
 from policy.core import money, periods
 from policy.core.forecast import Forecast, forecast
+from policy.core.json import JsonObject
 from policy.core.money import (
     Alert,
     Amounts,
@@ -125,6 +126,7 @@ class ProposalView:
     amount: Decimal
     kind: str
     until: datetime | None
+    change: JsonObject
     reason: str
     proposed_by: str
     decided_by: str

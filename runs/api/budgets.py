@@ -18,6 +18,7 @@ from policy.api.fields import (
     BudgetDetailSerializer,
     BudgetSerializer,
     DeclineRequest,
+    LiftRequest,
     LimitsSerializer,
     MoneyField,
     RaiseRequest,
@@ -39,6 +40,7 @@ from policy.models import BudgetScope, RaiseKind, Role
 from runs import queries
 from runs.api.fields import BudgetQuery
 from runs.operations.decide_raise import confirm_raise, decline_raise
+from runs.operations.lift_budget import lift_budget
 from runs.operations.raise_budget import Raise, raise_budget
 from runs.operations.set_budget import MADE, SetBudget, change_budget, make_budget
 from runs.queries.attribution import Attribute, attribution
@@ -59,6 +61,14 @@ class ChangeRequest(StrictSerializer):
         allow_null=True,
         default=None,
         help_text="When one of its periods begins; left out: with the day, week or month, in UTC",
+    )
+
+
+class SetRequest(ChangeRequest):
+    """What a budget is to allow from now on, and why."""
+
+    reason = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=500, help_text="Kept if proposed"
     )
 
 
@@ -177,17 +187,24 @@ class BudgetDetail(ApiView):
         operation_id="budgets_change",
         summary="Set limits and period; a higher limit is a raise",
         parameters=[IF_MATCH],
-        request=ChangeRequest,
-        responses=BudgetDetailSerializer,
+        request=SetRequest,
+        responses={200: BudgetDetailSerializer, 202: BudgetDetailSerializer},
     )
     def put(self, request: Request, budget_id: UUID) -> Response:
-        """Set limits and period of a budget that is still what the caller read."""
+        """Set limits and period, or propose it (202): another period begins with nothing spent."""
         actor = self.caller.require(Role.FINANCE, Role.ADMIN)
         version = matched_version(request)
-        asked = body_of(request, ChangeRequest)
+        asked = body_of(request, SetRequest)
         with self.scope():
-            change_budget(budget_id, _wanted(asked), version=version, by=actor, now=timezone.now())
-            return _budget(budget_id).response()
+            proposal = change_budget(
+                budget_id,
+                _wanted(asked),
+                version=version,
+                reason=asked["reason"],
+                by=actor,
+                now=timezone.now(),
+            )
+            return _budget(budget_id, status=200 if proposal is None else 202).response()
 
 
 class BudgetForecast(ApiView):
@@ -263,6 +280,29 @@ class BudgetRaising(ApiView):
             return _budget(budget_id, status=200 if proposal is None else 202)
 
         return answer_once(request, "budgets.raise", act, now=now).response()
+
+
+class BudgetLifting(ApiView):
+    """Lifting a budget."""
+
+    @extend_schema(
+        operation_id="budgets_lift",
+        summary="Take a budget's limits away; runs that wait for it go on",
+        parameters=[IDEMPOTENCY_KEY],
+        request=LiftRequest,
+        responses={200: BudgetDetailSerializer, 202: BudgetDetailSerializer},
+    )
+    def post(self, request: Request, budget_id: UUID) -> Response:
+        """Lift a budget, or propose it (202) where it needs a second person."""
+        actor = self.caller.require(Role.FINANCE, Role.ADMIN)
+        asked = body_of(request, LiftRequest)
+        now = timezone.now()
+
+        def act() -> Answer:
+            proposal = lift_budget(budget_id, reason=asked["reason"], by=actor, now=now)
+            return _budget(budget_id, status=200 if proposal is None else 202)
+
+        return answer_once(request, "budgets.lift", act, now=now).response()
 
 
 class RaiseConfirming(ApiView):

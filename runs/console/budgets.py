@@ -47,7 +47,14 @@ def index(request: StaffRequest) -> HttpResponse:
         for budget in policy_queries.budgets(scope=scope, position=None, limit=SHOWN).items
     ]
     own = policy_queries.budgets(scope=BudgetScope.RUN, position=None, limit=SHOWN).items
-    return page(request, "console/budgets.html", "Budgets", shared=queries.named(shared), own=own)
+    return page(
+        request,
+        "console/budgets.html",
+        "Budgets",
+        shared=queries.named(shared),
+        own=own,
+        may_set=may(request.actor, Role.FINANCE),
+    )
 
 
 @staff_page

@@ -7,12 +7,15 @@ from uuid import UUID
 
 from policy.audit import record
 from policy.core.actor import Actor
+from policy.core.json import JsonObject
 from policy.core.money import Unit
 from policy.errors import InvalidRaise, NotAllowed
-from policy.models import Budget, BudgetScope, ProposalState, RaiseKind, RaiseProposal
+from policy.models import Budget, BudgetScope, ProposalKind, ProposalState, RaiseKind, RaiseProposal
 from runs.errors import UnknownBudget
 from runs.models import Run
+from runs.operations.lift_budget import carry_out_lift
 from runs.operations.raise_budget import Raise, carry_out, told
+from runs.operations.set_budget import SetBudget, carry_out_change
 
 
 def confirm_raise(budget_id: UUID, proposal_id: UUID, *, by: Actor, now: datetime) -> None:
@@ -30,13 +33,28 @@ def confirm_raise(budget_id: UUID, proposal_id: UUID, *, by: Actor, now: datetim
         raise NotAllowed("whoever started a run cannot confirm a raise for it; ask somebody else")
     if proposal.until is not None and proposal.until <= now:
         raise InvalidRaise("the date is over; decline it, and propose another")
-    wanted = _wanted(proposal)
     # The run's row is locked before the budget's, so the proposal's own row comes first of all.
     _decided(proposal, ProposalState.CONFIRMED, by, now)
     proposer = Actor(principal_id=proposal.proposed_by_id, name=proposal.proposed_by, kind="user")
-    carry_out(budget_id, wanted, by=proposer, now=now, confirmed_by=by.name)
-    facts = {**told(wanted), "proposal": str(proposal_id)}
-    record(by, "budget.raise_confirmed", f"budget/{budget_id}", facts)
+    _carry_out(proposal, proposer, now=now, confirmed_by=by.name)
+    record(by, "budget.raise_confirmed", f"budget/{budget_id}", _told(proposal))
+
+
+def _carry_out(
+    proposal: RaiseProposal, proposer: Actor, *, now: datetime, confirmed_by: str
+) -> None:
+    budget_id, reason = proposal.budget_id, proposal.reason
+    match ProposalKind(proposal.kind):
+        case ProposalKind.LIFT:
+            carry_out_lift(
+                budget_id, reason=reason, by=proposer, now=now, confirmed_by=confirmed_by
+            )
+        case ProposalKind.PERIOD:
+            wanted = SetBudget.read(proposal.change)
+            carry_out_change(budget_id, wanted, by=proposer, now=now, confirmed_by=confirmed_by)
+        case ProposalKind.PERMANENT | ProposalKind.ONCE | ProposalKind.UNTIL:
+            more = _wanted(proposal)
+            carry_out(budget_id, more, by=proposer, now=now, confirmed_by=confirmed_by)
 
 
 def decline_raise(
@@ -50,8 +68,15 @@ def decline_raise(
     """
     proposal = _open(budget_id, proposal_id)
     _decided(proposal, ProposalState.DECLINED, by, now)
-    facts = {**told(_wanted(proposal)), "proposal": str(proposal_id), "why": reason}
+    facts = {**_told(proposal), "why": reason}
     record(by, "budget.raise_declined", f"budget/{budget_id}", facts)
+
+
+def _told(proposal: RaiseProposal) -> JsonObject:
+    named: JsonObject = {"proposal": str(proposal.pk)}
+    if proposal.kind in {ProposalKind.LIFT, ProposalKind.PERIOD}:
+        return {**named, "kind": proposal.kind, "reason": proposal.reason, **proposal.change}
+    return {**named, **told(_wanted(proposal))}
 
 
 def _open(budget_id: UUID, proposal_id: UUID) -> RaiseProposal:

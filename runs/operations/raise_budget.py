@@ -67,12 +67,7 @@ def carry_out(
     budget_id: UUID, wanted: Raise, *, by: Actor, now: datetime, confirmed_by: str = ""
 ) -> None:
     """Raise a limit that may be raised, and call upon the runs under it."""
-    runs = list(
-        Run.objects.select_for_update(no_key=True)
-        .filter(budget_ids__contains=[budget_id])
-        .exclude(state__in=FINAL)
-        .order_by("id")
-    )
+    runs = runs_under(budget_id)
     found = budgets.locked(budget_id)
     if found is None:
         raise UnknownBudget(f"there is no budget {budget_id}")
@@ -94,7 +89,7 @@ def carry_out(
     facts = {**told(wanted), "at": now.isoformat()}
     facts |= {"confirmed_by": confirmed_by} if confirmed_by else {}
     record(by, "budget.raised", f"budget/{budget_id}", facts)
-    _call_upon(budget, runs, {"unit": wanted.unit, "amount": str(wanted.amount)})
+    call_upon(budget, runs, {"unit": wanted.unit, "amount": str(wanted.amount)})
 
 
 def told(wanted: Raise) -> JsonObject:
@@ -123,7 +118,18 @@ def _raised(balance: Balance, wanted: Raise) -> Balance:
     return periods.raised(balance, extra, for_good=wanted.kind == RaiseKind.PERMANENT)
 
 
-def _call_upon(budget: Budget, runs: list[Run], news: JsonObject) -> None:
+def runs_under(budget_id: UUID) -> list[Run]:
+    """Lock the runs under a budget that are not ended, before anybody locks the budget."""
+    return list(
+        Run.objects.select_for_update(no_key=True)
+        .filter(budget_ids__contains=[budget_id])
+        .exclude(state__in=FINAL)
+        .order_by("id")
+    )
+
+
+def call_upon(budget: Budget, runs: list[Run], news: JsonObject) -> None:
+    """Tell the locked runs under a budget, and those that come meanwhile, that there is money."""
     for run in runs:
         wake(run.tenant_id, run.id, "budget.raised", news)
     tenant_id, budget_id, seen = budget.tenant_id, budget.pk, {run.id for run in runs}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,9 +19,11 @@ from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Amounts, Balance, Bar, Limits, Period, Unit, bar, reached
 from policy.errors import InvalidBudget
-from policy.models import Budget, BudgetScope, Principal, Team
+from policy.models import Budget, BudgetScope, Principal, ProposalKind, Team
 from runs.errors import UnknownBudget
 from runs.models import Agent
+from runs.operations.propose_change import propose_change
+from runs.operations.raise_budget import call_upon, runs_under
 
 MADE: Final = (
     BudgetScope.TENANT,
@@ -44,6 +48,37 @@ class SetBudget:
     period: Period = Period.NONE
     anchor: datetime | None = None
 
+    def told(self) -> JsonObject:
+        """Give it as a proposal and the audit log keep it."""
+        facts: dict[str, Any] = {"period": self.period}
+        if self.anchor is not None:
+            facts["anchor"] = self.anchor.isoformat()
+        for name, limits in {"limits": self.limits, "soft": self.soft}.items():
+            facts[name] = {
+                unit.value: str(limit)
+                for unit in Unit
+                if (limit := getattr(limits, unit)) is not None
+            }
+        return facts
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> SetBudget:
+        """Read what `told` gave."""
+        anchor = told.get("anchor")
+        return cls(
+            limits=_read_limits(told["limits"]),
+            soft=_read_limits(told["soft"]),
+            period=Period(told["period"]),
+            anchor=None if anchor is None else datetime.fromisoformat(anchor),
+        )
+
+
+def _read_limits(told: Mapping[str, str]) -> Limits:
+    limits: dict[str, Any] = {
+        unit: Decimal(said) if unit == Unit.COST else int(said) for unit, said in told.items()
+    }
+    return Limits(**limits)
+
 
 def make_budget(
     scope: BudgetScope, scope_id: UUID, wanted: SetBudget, *, by: Actor, now: datetime
@@ -64,18 +99,27 @@ def make_budget(
             row.save(force_insert=True)
     except IntegrityError:
         raise InvalidBudget(f"this {scope} has a budget already; change that one") from None
-    _tell(by, row.pk, {"scope": scope, "scope_id": str(scope_id)}, wanted)
+    facts = {"scope": scope, "scope_id": str(scope_id), **wanted.told()}
+    record(by, "budget.set", f"budget/{row.pk}", facts)
     return row.pk
 
 
 def change_budget(
-    budget_id: UUID, wanted: SetBudget, *, version: int | None = None, by: Actor, now: datetime
-) -> None:
+    budget_id: UUID,
+    wanted: SetBudget,
+    *,
+    version: int | None = None,
+    reason: str = "",
+    by: Actor,
+    now: datetime,
+) -> UUID | None:
     """Set a budget's limits and period, if it is still the version that the caller saw.
 
     A limit may be set where there was none, and lowered, but not below what is spent and set
     aside; its raises for a time end by that, and those of a limit that stays as it is go on.
-    Another period closes the one that is, or its life so far, and ends all of them.
+    Another period closes the one that is, or its life so far, and ends all of them; as it begins
+    with nothing spent, it is only proposed where the tenant lets nobody raise any amount alone,
+    and money is limited. Gives the proposal's id then.
 
     Raises:
         UnknownBudget: this tenant has no such budget.
@@ -84,28 +128,56 @@ def change_budget(
             what is taken already.
     """
     _check(wanted)
+    seen = Budget.objects.filter(pk=budget_id).first()
+    if seen is None:
+        raise UnknownBudget(f"there is no budget {budget_id}")
+    runs = [] if _is_same(seen, wanted) else runs_under(budget_id)
+    row, before = _locked(budget_id, version)
+    if wanted.period is not Period.NONE and row.scope in {BudgetScope.RUN, BudgetScope.CHILD}:
+        raise InvalidBudget("the budget of a run has no periods", "/period")
+    is_same = _is_same(row, wanted)
+    stay = {unit for unit in Unit if is_same and getattr(wanted.limits, unit) == bar(before, unit)}
+    _check_raises_nothing(before, wanted, stay)
+    if not is_same and row.cost_limit is not None and budgets.some_need_another():
+        return propose_change(row, ProposalKind.PERIOD, wanted.told(), reason=reason, by=by)
+    budgets.keep(row, _changed(row, before, wanted, stay, now))
+    record(by, "budget.set", f"budget/{budget_id}", wanted.told())
+    if not is_same:
+        call_upon(row, runs, {"period": wanted.period})
+    return None
+
+
+def carry_out_change(
+    budget_id: UUID, wanted: SetBudget, *, by: Actor, now: datetime, confirmed_by: str
+) -> None:
+    """Give a budget the period and limits that one person proposed and another confirmed."""
+    runs = runs_under(budget_id)
+    row, before = _locked(budget_id, None)
+    budgets.keep(row, _changed(row, before, wanted, set(), now))
+    record(by, "budget.set", f"budget/{budget_id}", {**wanted.told(), "confirmed_by": confirmed_by})
+    call_upon(row, runs, {"period": wanted.period})
+
+
+def _locked(budget_id: UUID, version: int | None) -> tuple[Budget, Balance]:
     found = budgets.locked(budget_id, version=version)
     if found is None:
         raise UnknownBudget(f"there is no budget {budget_id}")
-    row, before = found
-    if wanted.period is not Period.NONE and row.scope in {BudgetScope.RUN, BudgetScope.CHILD}:
-        raise InvalidBudget("the budget of a run has no periods", "/period")
-    after = _changed(row, before, wanted, now)
-    budgets.keep(row, after)
-    _tell(by, budget_id, {}, wanted)
+    return found
 
 
-def _changed(row: Budget, before: Balance, wanted: SetBudget, now: datetime) -> Balance:
-    life = before.life
-    is_same = wanted.period is life.period and wanted.anchor in {None, life.anchor}
-    if not is_same and wanted.period is Period.NONE:
-        raise InvalidBudget("a budget that has periods keeps having some", "/period")
-    stay = {unit for unit in Unit if is_same and getattr(wanted.limits, unit) == bar(before, unit)}
+def _is_same(row: Budget, wanted: SetBudget) -> bool:
+    """Say whether a budget keeps its period."""
+    return wanted.period == row.period and wanted.anchor in {None, row.period_anchor}
+
+
+def _changed(
+    row: Budget, before: Balance, wanted: SetBudget, stay: set[Unit], now: datetime
+) -> Balance:
     after = _limited(before, wanted, stay)
-    if not is_same:
+    if not _is_same(row, wanted):
         anchor = wanted.anchor or _beginning(wanted.period, now)
         after = replace(_anew(row, wanted, anchor), soft=wanted.soft)
-    _check_change(before, after, stay)
+    _check_taken(after)
     return replace(after, alerted=before.alerted & frozenset(reached(after)))
 
 
@@ -134,15 +206,22 @@ def _anew(row: Budget, wanted: SetBudget, anchor: datetime | None) -> Balance:
     return replace(fresh, life=replace(fresh.life, span=replace(span, starts_at=begins)))
 
 
-def _check_change(before: Balance, after: Balance, stay: set[Unit]) -> None:
+def _check_raises_nothing(before: Balance, wanted: SetBudget, stay: set[Unit]) -> None:
+    if wanted.period is Period.NONE and before.life.period is not Period.NONE:
+        raise InvalidBudget("a budget that has periods keeps having some", "/period")
     for unit in [unit for unit in Unit if unit not in stay]:
-        old, new = periods.lasting(before, unit), getattr(after.limits, unit)
-        taken = getattr(after.spent, unit) + getattr(after.reserved, unit)
+        old, new = periods.lasting(before, unit), getattr(wanted.limits, unit)
         if old is not None and (new is None or new > old):
             for_good = "" if old == bar(before, unit) else " for good"
             said = f"{unit} is limited to {old} now{for_good}; a higher limit is a raise"
             raise InvalidBudget(said, f"/limits/{unit}")
-        if new is not None and new < taken:
+
+
+def _check_taken(after: Balance) -> None:
+    for unit in Unit:
+        limit = getattr(after.limits, unit)
+        taken = getattr(after.spent, unit) + getattr(after.reserved, unit)
+        if limit is not None and limit < taken:
             said = f"{taken} of {unit} is spent or set aside already"
             raise InvalidBudget(said, f"/limits/{unit}")
 
@@ -181,12 +260,3 @@ def _beginning(period: Period, now: datetime) -> datetime | None:
     if period is Period.WEEK:
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if period is Period.MONTH else day
-
-
-def _tell(by: Actor, budget_id: UUID, what: JsonObject, wanted: SetBudget) -> None:
-    facts: dict[str, Any] = {**what, "period": wanted.period}
-    for name, limits in {"limits": wanted.limits, "soft": wanted.soft}.items():
-        facts[name] = {
-            unit.value: str(limit) for unit in Unit if (limit := getattr(limits, unit)) is not None
-        }
-    record(by, "budget.set", f"budget/{budget_id}", facts)

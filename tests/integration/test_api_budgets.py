@@ -286,6 +286,56 @@ def test_a_period_that_is_over_changes_nothing_for_who_read_the_budget(finance: 
     assert answer.status_code == 200, answer.content
 
 
+@pytest.mark.parametrize("is_anew", [True, False])
+def test_another_period_and_a_lift_are_raises_without_end(
+    finance: Api, tenant: UUID, *, is_anew: bool
+) -> None:
+    needs_two(tenant)
+    made, other = make(finance), Api(tenant, "finance")
+    with tenancy.scope(tenant):
+        Budget.objects.update(cost_spent=5)
+    where = made["Location"]
+
+    if is_anew:
+        body = {"limits": {"cost": "100"}, "period": "day", "reason": "daily from now on"}
+        asked = finance.put(where, body, If_Match=made["ETag"])
+    else:
+        asked = finance.post(f"{where}/lift", {"reason": "no end"})
+    [proposal] = asked.json()["proposals"]
+    path = f"{where}/raises/{proposal['id']}/confirm"
+    own, done = finance.post(path), other.post(path)
+
+    assert (asked.status_code, asked.json()["cost"]["spent"]) == (202, "5.00")
+    assert proposal["kind"] == ("period" if is_anew else "lift")
+    assert (own.status_code, done.status_code) == (403, 200)
+    now = done.json()
+    assert (now["period"], now["cost"]["limit"]) == (
+        ("day", "100.00") if is_anew else ("month", None)
+    )
+    assert now["cost"]["spent"] == ("0.00" if is_anew else "5.00")
+
+
+def test_a_lift_is_made_by_one_where_one_may_raise_any_amount(finance: Api) -> None:
+    made = make(finance)
+
+    lifted = finance.post(f"{made['Location']}/lift", {"reason": "no end"})
+    again = finance.post(f"{made['Location']}/lift", {"reason": "no end"})
+
+    assert (lifted.status_code, lifted.json()["cost"]["limit"]) == (200, None)
+    assert again.json()["code"] == "invalid_budget"
+
+
+def test_a_declined_lift_changes_nothing(finance: Api, tenant: UUID) -> None:
+    needs_two(tenant)
+    made = make(finance)
+    [proposal] = finance.post(f"{made['Location']}/lift", {"reason": "x"}).json()["proposals"]
+
+    path = f"{made['Location']}/raises/{proposal['id']}/decline"
+    declined = Api(tenant, "finance").post(path, {"reason": "no"})
+
+    assert declined.json()["cost"]["limit"] == "100.00"
+
+
 def test_who_started_a_run_does_not_confirm_a_raise_for_it(finance: Api, tenant: UUID) -> None:
     needs_two(tenant)
     an_agent(tenant)

@@ -41,6 +41,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "release": {},
     "comments": {"text": "mine"},
     "raise": {"unit": "cost", "amount": "1", "reason": "mine"},
+    "lift": {"reason": "mine"},
     "cancel": {"reason": "mine"},
     "rewind": {"super_step": 0},
     "fork": {"super_step": 0},

@@ -111,6 +111,12 @@ def unit_words(unit: str) -> str:
 
 
 @register.filter
+def event_words(event: str) -> str:
+    """Name an event for people: `approval.requested` is approval requested."""
+    return event.replace(".", " ")
+
+
+@register.filter
 def short(identity: Any) -> str:
     """Give the end of an id, which is where UUIDs of one moment differ."""
     return f"…{str(identity)[-8:]}"

@@ -1,4 +1,4 @@
-"""Notices: what subscribers are told of approvals, and when it is tried again."""
+"""Notices: what subscribers are told of approvals and budgets, and when it is tried again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ EVENTS: Final = (
     "approval.decided",
     "approval.expired",
     "approval.withdrawn",
+    "budget.alerted",
 )
 """What a subscription may ask to be told of."""
 

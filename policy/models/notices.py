@@ -1,4 +1,4 @@
-"""Subscriptions to what happens to approvals, and the notices that go out to them."""
+"""Subscriptions to what happens to approvals and budgets, and the notices that go out to them."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ class Notice(TenantRow):
     id = models.UUIDField(primary_key=True, db_default=RandomUUID())
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="notices")
     event = models.CharField(max_length=40)
-    approval_id = models.UUIDField()
-    run_id = models.UUIDField()
+    approval_id = models.UUIDField(null=True)
+    budget_id = models.UUIDField(null=True)
+    run_id = models.UUIDField(null=True)
     body = models.JSONField()
     state = models.CharField(
         max_length=10, choices=NoticeState.choices, db_default=NoticeState.WAITING
@@ -81,6 +82,10 @@ class Notice(TenantRow):
         constraints = [
             models.CheckConstraint(
                 name="notice_state_is_known", condition=models.Q(state__in=NoticeState.values)
+            ),
+            models.CheckConstraint(
+                name="notice_is_of_one_thing",
+                condition=models.Q(approval_id__isnull=True) ^ models.Q(budget_id__isnull=True),
             ),
         ]
         indexes = [

@@ -19,8 +19,12 @@ SUBJECTS: Final = {
     "approval.decided": "Approval decided: {tool}",
     "approval.expired": "Approval ran out: {tool}",
     "approval.withdrawn": "Approval no longer needed: {tool}",
+    "budget.alerted": "{percent} % of a budget used up: {unit} of the {scope}",
 }
-FIRST: Final = ("tool", "risk", "agent", "run", "state", "expires_at", "decision", "by")
+FIRST: Final = (
+    *("tool", "risk", "agent", "run", "state", "expires_at", "decision", "by"),
+    *("scope", "unit", "bar", "percent", "used", "limit"),
+)
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -29,7 +33,7 @@ def mail(message: Message) -> Tried:
     if not settings.EMAIL_HOST:
         return Tried(sent=False, error=NO_SERVER)
     data = message.data
-    subject = SUBJECTS.get(message.event, message.event).format(tool=data["tool"])
+    subject = SUBJECTS.get(message.event, message.event).format_map(data)
     letter = EmailMessage(
         subject=_CONTROLS.sub(" ", subject)[:200],
         body=_text(data),
@@ -46,9 +50,9 @@ def mail(message: Message) -> Tried:
 def _text(data: Any) -> str:
     known = [name for name in FIRST if data.get(name) not in (None, "")]
     more = [name for name in data if name not in (*FIRST, "link", "approval", "kind")]
+    asks = "Look at it, and decide it there if it is yours to decide:"
     lines = [f"{name.replace('_', ' ')}: {_shown(data[name])}" for name in (*known, *more)]
-    return "\n".join([*lines, "", "Look at it, and decide it there if it is yours to decide:",
-                      data["link"], ""])  # fmt: skip
+    return "\n".join([*lines, "", asks if "approval" in data else "Look at it:", data["link"], ""])
 
 
 def _shown(value: Any) -> str:

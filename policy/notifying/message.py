@@ -40,8 +40,10 @@ class Tried:
     is_gone: bool = False
 
 
-def written(body: JsonObject, approval_id: object, *, base: str) -> bytes:
+def written(body: JsonObject, *, base: str) -> bytes:
     """Write a notice's body, with the link to the page on which somebody decides."""
     data: Mapping[str, Any] = body["data"]
-    link = f"{base.rstrip('/')}/admin/approvals/{approval_id}/"
+    approval, budget = data.get("approval"), data.get("budget")
+    page = f"budgets/{budget}" if approval is None else f"approvals/{approval}"
+    link = f"{base.rstrip('/')}/admin/{page}/"
     return orjson.dumps({**body, "data": {**data, "link": link}}, option=orjson.OPT_SORT_KEYS)

@@ -96,7 +96,7 @@ def _message(row: Notice, subscription: Subscription, now: datetime) -> Message:
     return Message(
         id=row.message_id,
         event=row.event,
-        body=written(row.body, row.approval_id, base=settings.PUBLIC_URL),
+        body=written(row.body, base=settings.PUBLIC_URL),
         url=subscription.url,
         addresses=tuple(subscription.addresses),
         secrets=tuple(Secret(decrypt(row.tenant_id, bytes(s))) for s in stored if s),

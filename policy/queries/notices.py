@@ -39,8 +39,9 @@ class NoticeView:
     message_id: str
     subscription_id: UUID
     event: str
-    approval_id: UUID
-    run_id: UUID
+    approval_id: UUID | None
+    budget_id: UUID | None
+    run_id: UUID | None
     body: JsonObject
     state: str
     attempts: int
@@ -69,6 +70,7 @@ def notices(
     state: str = "",
     subscription_id: UUID | None = None,
     approval_id: UUID | None = None,
+    budget_id: UUID | None = None,
     position: Position | None,
     limit: int,
 ) -> Page[NoticeView]:
@@ -77,6 +79,7 @@ def notices(
         "state": state,
         "subscription_id": subscription_id,
         "approval_id": approval_id,
+        "budget_id": budget_id,
     }
     rows = Notice.objects.filter(**{name: value for name, value in wanted.items() if value})
     return page_of(rows, _notice, position=position, limit=limit)

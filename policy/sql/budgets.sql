@@ -27,10 +27,11 @@ RETURNS int LANGUAGE sql IMMUTABLE AS $$
     ELSE 0 END
 $$;
 
--- Tell people, in the audit log: one line for each new bit. p_run is whose booking it was.
+-- Tell people, in the audit log, one line for each new bit, and by a notice to every subscription
+-- that wants to be told. p_run is whose booking it was.
 CREATE OR REPLACE FUNCTION policy_alert(p_budget policy_budget, p_new int, p_run uuid)
 RETURNS void LANGUAGE sql AS $$
-  INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+  WITH told AS (INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
     SELECT p_budget.tenant_id, 'system:budgets', 'budget.alerted', 'budget/' || p_budget.id,
       jsonb_build_object('unit', u.name, 'bar', CASE WHEN bit % 6 < 3 THEN 'soft' ELSE 'hard' END,
         'percent', (ARRAY[50, 80, 100])[bit % 3 + 1], 'run', p_run,
@@ -50,6 +51,15 @@ RETURNS void LANGUAGE sql AS $$
     ) AS u (n, name, soft, bar, used), generate_series(0, 23) AS bit
     WHERE bit / 6 = u.n AND (p_new >> bit) & 1 = 1
     ORDER BY bit
+    RETURNING detail)
+  INSERT INTO policy_notice (tenant_id, subscription_id, event, budget_id, run_id, body)
+    SELECT p_budget.tenant_id, s.id, 'budget.alerted', p_budget.id, p_run, jsonb_build_object(
+      'type', 'budget.alerted',
+      'timestamp', to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+      'data', told.detail || jsonb_build_object('budget', p_budget.id, 'scope', p_budget.scope,
+        'scope_id', p_budget.scope_id, 'period', p_budget.period))
+    FROM told CROSS JOIN policy_subscription AS s
+    WHERE s.tenant_id = p_budget.tenant_id AND s.enabled AND 'budget.alerted' = ANY (s.events)
 $$;
 
 -- The period that a moment lies in; one of them begins at the anchor. In UTC.

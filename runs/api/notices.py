@@ -83,6 +83,7 @@ class NoticeQuery(PageQuery):
     state = serializers.ChoiceField(NoticeState.values, required=False)
     subscription = serializers.UUIDField(required=False)
     approval = serializers.UUIDField(required=False)
+    budget = serializers.UUIDField(required=False)
 
 
 class NoticeSerializer(serializers.Serializer[Any]):
@@ -92,8 +93,9 @@ class NoticeSerializer(serializers.Serializer[Any]):
     message_id = serializers.CharField(help_text="The same at every attempt")
     subscription_id = serializers.UUIDField()
     event = serializers.CharField()
-    approval_id = serializers.UUIDField()
-    run_id = serializers.UUIDField()
+    approval_id = serializers.UUIDField(allow_null=True, help_text="What it tells of, or")
+    budget_id = serializers.UUIDField(allow_null=True, help_text="a budget")
+    run_id = serializers.UUIDField(allow_null=True)
     body = serializers.JSONField()
     state = serializers.ChoiceField(NoticeState.values)
     attempts = serializers.IntegerField()
@@ -109,7 +111,7 @@ class SubscriptionList(ApiView):
 
     @extend_schema(
         operation_id="subscriptions_list",
-        summary="List subscriptions to what happens to approvals",
+        summary="List subscriptions to what happens to approvals and budgets",
         responses=page_of("Subscription", SubscriptionSerializer),
     )
     def get(self, request: Request) -> Response:  # noqa: ARG002

@@ -93,9 +93,9 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_looked_up() -> None:
 
 
 def test_a_body_is_the_same_at_every_attempt_and_holds_the_link() -> None:
-    body = {"type": "approval.requested", "timestamp": "now", "data": {"tool": "a"}}
+    body = {"type": "approval.requested", "timestamp": "now", "data": {"approval": 7}}
 
-    first, second = (written(body, 7, base="https://ops.example.com/") for _ in range(2))
+    first, second = (written(body, base="https://ops.example.com/") for _ in range(2))
 
     assert first == second
     assert b"https://ops.example.com/admin/approvals/7/" in first

@@ -171,7 +171,10 @@ class Newborn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brood:
-    """Runs of one agent version to be started together, as children of the run that asks."""
+    """Runs of one agent version to be started together, as children of the run that asks.
+
+    With them it has at most `total` children, of which at most `at_once` have not ended.
+    """
 
     join_id: str
     agent_version_id: str
@@ -179,6 +182,8 @@ class Brood:
     limits: Limits
     deadline: timedelta | None
     children: Sequence[Newborn]
+    total: int
+    at_once: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,10 +274,14 @@ class Nudge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spawned:
-    """What became of a wish to start children, and the messages left for them."""
+    """What became of a wish to start children, and the messages left for them.
+
+    `refused` says why it was written down that none were started: they are too many.
+    """
 
     put: Put
     sent: Sequence[Nudge] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

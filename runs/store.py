@@ -183,7 +183,8 @@ class PostgresStore:
             AsJson(writing.brood(brood)),
             AsJson(writing.newborns(brood)),
         )
-        return Spawned(put=Put(found["put"]), sent=_nudges(lease.tenant_id, found["sent"]))
+        sent = _nudges(lease.tenant_id, found["sent"])
+        return Spawned(put=Put(found["put"]), sent=sent, refused=found["refused"])
 
     def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
         """Look at a brood; see `Store.join`."""

@@ -21,6 +21,8 @@ def brood(brood: Brood) -> JsonObject:
         "version": brood.agent_version_id,
         "agent": brood.agent,
         "seconds": None if brood.deadline is None else brood.deadline.total_seconds(),
+        "total": brood.total,
+        "at_once": brood.at_once,
         **limits,
         "cost": None if brood.limits.cost is None else str(brood.limits.cost),
     }

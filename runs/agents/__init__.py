@@ -11,6 +11,7 @@ database and no settings.
 
 from runs.agents.children import (
     ChildFailed,
+    ChildLimits,
     Children,
     ChildrenFailed,
     ChildResult,
@@ -31,6 +32,7 @@ from runs.core.retry import RetryPolicy
 __all__ = [
     "Channel",
     "ChildFailed",
+    "ChildLimits",
     "ChildResult",
     "Children",
     "ChildrenFailed",

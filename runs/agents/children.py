@@ -9,9 +9,34 @@ from typing import Any, Final, Self, TypeAlias
 
 from policy.core.json import Json, JsonObject
 from policy.core.outcomes import ErrorClass, Failed
-from runs.errors import RunsError
+from runs.errors import InvalidGraph, RunsError
 
 SUCCEEDED: Final = "succeeded"
+
+
+MOST_CHILDREN: Final = 1_000
+"""So many are spawned at once; more takes a second spawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildLimits:
+    """How many runs a run may start in all, how many may be at work at once, how deep they stand.
+
+    `depth` counts the runs above a child; with 1 only runs that nobody spawned have children.
+
+    Raises:
+        InvalidGraph: a limit is out of its bounds.
+    """
+
+    total: int = 10_000
+    at_once: int = 1_000
+    depth: int = 8
+
+    def __post_init__(self) -> None:
+        """Check each limit."""
+        for name, most in (("total", 100_000), ("at_once", 10_000), ("depth", 8)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InvalidGraph(f"ChildLimits({name}=...) is a number from 1 to {most}")
 
 
 class Join(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
 from policy.core.money import Limits
+from runs.agents.children import ChildLimits
 from runs.core.graph import Graph
 from runs.core.recorded.migrate import Migration, State
 
@@ -31,7 +32,7 @@ class Program:
     `autonomy` is the most that it may do by itself, whatever policy allows.
     `migrates` says, by version, how runs of older versions go on under this one: a `Migration`,
     or only its function from state to state. `budget` and `deadline` are a run's where its
-    starter gives none.
+    starter gives none; `children` bounds the runs that it may start.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Program:
     prompt: str = ""
     tools: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
+    children: ChildLimits = field(default_factory=ChildLimits)
     autonomy: Autonomy = Autonomy.ACT
     budget: Limits = field(default_factory=Limits)
     deadline: timedelta | None = None
@@ -73,8 +75,10 @@ class Program:
             "model": self.model,
             "tools": list(self.tools),
             "agents": list(self.agents),
+            "children": asdict(self.children),
             "autonomy": self.autonomy.value,
             "max_super_steps": self.graph.max_super_steps,
+            "max_tasks": self.graph.max_tasks,
             "graph": self.graph.shape(),
             "graph_digest": self.graph.digest(),
             "input_schema": self.input_schema,

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
 from policy.core.money import Limits
+from runs.agents.children import ChildLimits
 from runs.agents.program import Mapped, Program
 from runs.core.graph import INPUT, OUTPUT, Graph, Node, graph
 from runs.core.guards import LoopGuard
@@ -71,6 +72,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     model: str = "",
     tools: Iterable[str] = (),
     agents: Iterable[str] = (),
+    children: ChildLimits | None = None,
     autonomy: Autonomy | AutonomyName = Autonomy.ACT,
     max_super_steps: int = 20,
     guard: LoopGuard | None = None,
@@ -95,7 +97,6 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
 
     def declare(function: F) -> F:
         takes, gives = _types(function)
-
         node = Node(
             name="main",
             run=_reporting(_taking(function, takes), gives),
@@ -111,6 +112,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
                 model=model,
                 tools=tuple(tools),
                 agents=tuple(agents),
+                children=children or ChildLimits(),
                 autonomy=Autonomy(autonomy),
                 budget=budget or Limits(),
                 deadline=deadline,

@@ -13,6 +13,7 @@ from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from policy.provenance import Answer
 from runs import faults
+from runs.agents.children import MOST_CHILDREN
 from runs.agents.program import Program
 from runs.asking.asker import Asker
 from runs.asking.effect import Asking
@@ -26,8 +27,6 @@ from runs.core.results import Held
 from runs.errors import InvalidInput, UnknownAgent, UnknownVersion
 from runs.ports import Brood, Newborn, Wait
 
-DEEPEST: Final = 8
-MOST_CHILDREN: Final = 1000
 LARGEST_KEPT_QUESTION: Final = 2000
 
 
@@ -98,8 +97,9 @@ class AskingSpawn(Asking):
         if not 1 <= len(self.inputs) <= MOST_CHILDREN:
             detail = f"spawn from 1 to {MOST_CHILDREN} children at once; got {len(self.inputs)}"
             return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=detail)
-        if len(self.asker.claimed.above) >= DEEPEST:
-            detail = f"children of children end at depth {DEEPEST}"
+        deepest = self.asker.program.children.depth
+        if len(self.asker.claimed.above) >= deepest:
+            detail = f"children of children end at depth {deepest}"
             return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=detail)
         return None
 
@@ -115,6 +115,8 @@ class AskingSpawn(Asking):
             limits=self.budget or program.budget,
             deadline=program.deadline,
             children=[Newborn(id=mint(), budget_id=mint(), first=first) for first in firsts],
+            total=self.asker.program.children.total,
+            at_once=self.asker.program.children.at_once,
         )
 
     async def _handed(self, brood: Brood) -> JsonObject:
@@ -140,6 +142,8 @@ class AskingSpawn(Asking):
         )
         faults.point("spawn.committed")
         self.asker.heard(spawned.put)
+        if spawned.refused:
+            return Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=spawned.refused)
         await shell.loop.in_thread(shell.send, spawned.sent)
         faults.point("spawn.sent")
         if len(spawned.sent) < len(brood.children):

@@ -19,6 +19,7 @@ from runs.errors import InvalidGraph
 
 INPUT = "input"
 OUTPUT = "output"
+MOST_TASKS: Final = 10_000
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -65,13 +66,15 @@ class Step:
 class Graph:
     """Nodes, channels, and where to start. `max_super_steps` bounds every run of it.
 
-    `guard` says what a loop is besides, and whether a person is asked about one.
+    No super-step has more than `max_tasks`. `guard` says what a loop is
+    besides, and whether a person is asked about one.
     """
 
     nodes: Mapping[str, Node]
     channels: Mapping[str, Channel]
     start: tuple[str, ...]
     max_super_steps: int = 100
+    max_tasks: int = 1_000
     guard: LoopGuard = field(default_factory=LoopGuard)
 
     def channel(self, name: str) -> Channel:
@@ -105,6 +108,7 @@ def graph(
     start: str | tuple[str, ...],
     channels: Mapping[str, Channel] | None = None,
     max_super_steps: int = 100,
+    max_tasks: int = 1_000,
     guard: LoopGuard | None = None,
 ) -> Graph:
     """Build a graph; `input` and `output` are channels of every graph.
@@ -127,11 +131,14 @@ def graph(
             raise InvalidGraph(f"node {node.name!r} subscribes to unknown {sorted(missing)}")
     if not start or max_super_steps < 1:
         raise InvalidGraph("a graph needs a start node and max_super_steps of at least 1")
+    if not len(start) <= max_tasks <= MOST_TASKS:
+        raise InvalidGraph(f"max_tasks is from {len(start)}, the start nodes, to {MOST_TASKS}")
     return Graph(
         nodes=by_name,
         channels=every,
         start=start,
         max_super_steps=max_super_steps,
+        max_tasks=max_tasks,
         guard=guard or LoopGuard(),
     )
 

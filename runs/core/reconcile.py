@@ -198,6 +198,9 @@ def _next_tasks(
             raise InvalidGraph(f"no node {name!r}; there are {sorted(graph.nodes)}")
     plain = dict.fromkeys(item for item in wanted if isinstance(item, str))
     sends = [item for item in wanted if isinstance(item, Send)]
+    if len(sends) + len(plain) > graph.max_tasks:
+        told = f"{len(sends) + len(plain)} tasks come next"
+        raise InvalidGraph(f"{told}; a super-step has {graph.max_tasks} at most (max_tasks)")
     return _numbered([*sends, *(Send(node=name) for name in plain)])
 
 

@@ -72,8 +72,28 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Say why a run may not start so many children more, or NULL. Its row is locked, so that tasks that
+-- spawn at the same moment are counted one after the other.
+CREATE OR REPLACE FUNCTION runs_too_many_children(p_run uuid, p_brood jsonb, p_more int)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_ever int;
+  v_live int;
+BEGIN
+  PERFORM 1 FROM runs_run WHERE id = p_run FOR NO KEY UPDATE;
+  SELECT count(*), count(*) FILTER (WHERE finished_at IS NULL) INTO v_ever, v_live
+    FROM runs_run WHERE parent_id = p_run;
+  RETURN CASE
+    WHEN v_ever + p_more > (p_brood ->> 'total')::int THEN format(
+      '%s children and %s more: a run of this agent starts %s at most', v_ever, p_more, p_brood ->> 'total')
+    WHEN v_live + p_more > (p_brood ->> 'at_once')::int THEN format(
+      '%s children at work and %s more: a run of this agent has %s at once at most',
+      v_live, p_more, p_brood ->> 'at_once') END;
+END $$;
+
 -- Start children: their rows, first checkpoints, budgets, events and messages, and the effect
--- that says so, in one statement. Those that find no seat stand in line. Gives {"put": as runs_put_effect, "sent": [[run, number], ...]}.
+-- that says so, in one statement. Those that find no seat stand in line. Where they would be too many, the effect
+-- says why instead. Gives {"put": as runs_put_effect, "sent": [[run, number], ...], "refused": why or ''}.
 CREATE OR REPLACE FUNCTION runs_spawn(
   p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_ordinal int,
   p_token bigint, p_lone boolean, p_worker text, p_effect jsonb, p_before jsonb,
@@ -85,11 +105,18 @@ DECLARE
   v_ids uuid[];
   v_now int;
   v_above uuid[];
+  v_refused text;
 BEGIN
+  PERFORM runs_tenant(p_tenant);
+  v_refused := runs_too_many_children(p_run, p_brood, jsonb_array_length(p_children));
+  IF v_refused IS NOT NULL THEN
+    p_effect := p_effect || jsonb_build_object('state', 'failed', 'error_class', 'validation_error',
+      'outcome', jsonb_build_object('failed', 'validation_error', 'detail', v_refused, 'in_doubt', false));
+  END IF;
   v_put := runs_put_effect(p_tenant, p_run, p_super_step, p_task, p_ordinal, p_token, p_lone,
     p_worker, p_effect, p_before);
-  IF v_put <> 'ok' THEN
-    RETURN jsonb_build_object('put', v_put, 'sent', '[]'::jsonb);
+  IF v_put <> 'ok' OR v_refused IS NOT NULL THEN
+    RETURN jsonb_build_object('put', v_put, 'sent', '[]'::jsonb, 'refused', coalesce(v_refused, ''));
   END IF;
   SELECT * INTO v_run FROM runs_run WHERE id = p_run;
   SELECT array_agg((c ->> 'id')::uuid) INTO v_ids FROM jsonb_array_elements(p_children) AS c;
@@ -133,7 +160,7 @@ BEGIN
     FROM unnest(v_ids) AS id;
   INSERT INTO runs_join (id, tenant_id, run_id, total, succeeded, failed, is_over)
     VALUES (p_join, p_tenant, p_run, cardinality(v_ids), 0, 0, false);
-  RETURN jsonb_build_object('put', v_put,
+  RETURN jsonb_build_object('put', v_put, 'refused', '',
     'sent', (SELECT coalesce(jsonb_agg(jsonb_build_array(id, runs_nudge(p_tenant, id, NULL, ''))), '[]')
       FROM unnest(v_ids[:v_now]) AS id));
 END $$;

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from policy.core.json import JsonObject
 from policy.core.money import Balance
+from policy.core.outcomes import ErrorClass
 from runs.core.checkpoint import encode
 from runs.core.effects import EffectKind, EffectState
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
@@ -96,13 +98,33 @@ def spawn(
     before: Sequence[Settled],
 ) -> Spawned:
     """Start children and write down the effect that says so."""
+    if why := _too_many(store, run, brood):
+        wish = replace(
+            wish,
+            state=EffectState.FAILED,
+            error_class=ErrorClass.VALIDATION_ERROR,
+            outcome={"failed": ErrorClass.VALIDATION_ERROR, "detail": why, "in_doubt": False},
+        )
     answer = ledger.put(store, run, lease, wish, before)
-    if answer is not Put.OK:
-        return Spawned(put=answer)
+    if answer is not Put.OK or why:
+        return Spawned(put=answer, refused=why)
     store.joins[brood.join_id] = JoinRow(run_id=run.id, total=len(brood.children))
     born = [_born(store, run, brood, child) for child in brood.children]
     sent = [store.nudge(child) for child in born if child.queue_at is None]
     return Spawned(put=answer, sent=sent)
+
+
+def _too_many(store: MemoryStore, run: RunRow, brood: Brood) -> str:
+    """Say why a run may not start so many children more; empty where it may."""
+    had, more = list(_children(store, run, "")), len(brood.children)
+    live = sum(child.state not in FINAL for child in had)
+    if len(had) + more > brood.total:
+        told = f"{len(had)} children and {more} more"
+        return f"{told}: a run of this agent starts {brood.total} at most"
+    if live + more > brood.at_once:
+        told = f"{live} children at work and {more} more"
+        return f"{told}: a run of this agent has {brood.at_once} at once at most"
+    return ""
 
 
 def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> RunRow:

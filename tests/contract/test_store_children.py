@@ -31,6 +31,8 @@ def a_brood(claimed: Claimed, size: int = 2, **change: Any) -> Brood:
         "agent": "worker",
         "limits": Limits(),
         "deadline": None,
+        "total": 10_000,
+        "at_once": 1_000,
         "children": [
             Newborn(id=str(uuid4()), budget_id=str(uuid4()), first=first) for _ in range(size)
         ],
@@ -286,6 +288,51 @@ def test_the_sweeper_finds_families_whose_message_was_lost(ground: Ground) -> No
 
     assert (quiet, found) == (set(), {(None, "")})
     assert ground.sweep(other) == {(None, "")}
+
+
+def test_one_child_too_many_is_refused_with_all_it_would_have_come_with(ground: Ground) -> None:
+    claimed = claim(ground, ground.start("a"))
+    born(ground, claimed, 2)
+    wish, last = a_child(SECOND), a_child(replace(SECOND, ordinal=2))
+    sizes = {"total": 4, "at_once": 3}
+
+    over = ground.store.spawn(claimed.lease, wish, a_brood(claimed, 3, **sizes), [])
+    both = ground.store.spawn(claimed.lease, wish, a_brood(claimed, 2, **sizes), [])
+    room = ground.store.spawn(claimed.lease, last, a_brood(claimed, 1, **sizes), [])
+
+    told = "a run of this agent"
+    assert over.refused == f"2 children and 3 more: {told} starts 4 at most"
+    assert both.refused == f"2 children at work and 2 more: {told} has 3 at once at most"
+    assert (over.put, list(over.sent), room.put, room.refused) == (Put.OK, [], Put.OK, "")
+    found = ground.effects(claimed.lease.run_id)
+    assert [(row.state, row.error_class) for row in found.values()] == [
+        ("done", ""), ("failed", "validation_error"), ("done", ""),
+    ]  # fmt: skip
+
+
+def test_a_child_that_ended_is_not_at_work_any_more_and_counts_in_all(ground: Ground) -> None:
+    claimed = claim(ground, ground.start("a"))
+    _, (one, _) = born(ground, claimed, 2)
+    end(ground, one)
+    bounds = {"total": 3, "at_once": 2}
+
+    more = ground.store.spawn(claimed.lease, a_child(SECOND), a_brood(claimed, 1, **bounds), [])
+    last = replace(SECOND, ordinal=2)
+    over = ground.store.spawn(claimed.lease, a_child(last), a_brood(claimed, 1, **bounds), [])
+
+    assert more.refused == ""
+    assert over.refused == "3 children and 1 more: a run of this agent starts 3 at most"
+
+
+def test_whoever_lost_its_lease_is_not_told_of_bounds(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = claim(ground, run_id)
+    ground.store.release(claimed.lease, [])
+    claim(ground, run_id, "w2")
+
+    late = ground.store.spawn(claimed.lease, a_child(), a_brood(claimed, 1, total=0), [])
+
+    assert late.put is Put.LEASE_LOST
 
 
 def test_a_rewind_calls_off_the_children_that_were_spawned_since(ground: Ground) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from policy.core.call import Autonomy
 from policy.core.money import Limits
 from runs.agents import (
+    ChildLimits,
     ChildrenFailed,
     Context,
     Join,
@@ -21,6 +23,7 @@ from runs.agents import (
     SyncContext,
     graph,
 )
+from runs.errors import InvalidGraph
 from runs.testing import Played, play
 from runs.testing.playing import BEGINNING
 
@@ -129,6 +132,27 @@ def test_an_agent_that_was_not_granted_is_not_started() -> None:
 @pytest.mark.parametrize("count", [0, 1001])
 def test_children_are_started_by_the_thousand_at_most(count: int) -> None:
     assert "from 1 to 1000 children" in refused(spawning("worker", *range(count)))
+
+
+def test_a_run_starts_as_many_as_its_agent_version_may() -> None:
+    program = replace(spawning("worker", 2, 4, 6), children=ChildLimits(total=2))
+
+    assert "3 more: a run of this agent starts 2 at most" in refused(program)
+
+
+@pytest.mark.parametrize("death", range(1, 8))
+def test_a_crash_does_not_make_children_too_many(death: int) -> None:
+    program = replace(joining(Join.ALL, 2, 4), children=ChildLimits(total=2, at_once=2))
+
+    run = played(program, crash_before_write=death)
+
+    assert (run.state, run.output) == ("succeeded", [4, 8])
+
+
+@pytest.mark.parametrize("wrong", [{"total": 0}, {"at_once": 10_001}, {"depth": 9}])
+def test_limits_out_of_their_bounds_are_refused_by_name(wrong: dict[str, int]) -> None:
+    with pytest.raises(InvalidGraph, match=next(iter(wrong))):
+        ChildLimits(**wrong)
 
 
 def test_an_unknown_agent_is_refused_by_name() -> None:

@@ -231,3 +231,20 @@ def test_a_graph_that_does_not_hold_together_is_refused(build: Any) -> None:
 def test_the_digest_of_a_graph_names_its_shape() -> None:
     assert a_graph("b").digest() == a_graph("b").digest()
     assert a_graph("b").digest() != a_graph().digest()
+
+
+def test_a_super_step_with_too_many_tasks_fails_before_it_is_written_down() -> None:
+    few = a_graph(max_tasks=3)
+    sends = Finished(writes={}, next=tuple(Send(node="b", arg=n) for n in range(4)))
+
+    over = reconcile(few, standing_at("a"), {"a": sends})
+
+    assert isinstance(over, Fail)
+    assert "4 tasks come next; a super-step has 3 at most" in over.detail
+    assert isinstance(reconcile(a_graph(max_tasks=4), standing_at("a"), {"a": sends}), Advance)
+
+
+@pytest.mark.parametrize("wrong", [0, 10_001])
+def test_a_bound_of_tasks_that_makes_no_sense_is_refused(wrong: int) -> None:
+    with pytest.raises(InvalidGraph, match="max_tasks"):
+        a_graph(max_tasks=wrong)

@@ -13,6 +13,7 @@ from gateway.models import Model, ModelEndpoint
 from gateway.providers import provider
 from gateway.providers.base import Credential
 from policy import secrets, tenancy
+from policy.core.retry import RetryPolicy
 from policy.errors import NoTenantScope
 from policy.secrets import Secret
 
@@ -88,4 +89,5 @@ def _route(row: Model, endpoint: ModelEndpoint) -> Route:
         timeout=endpoint.timeout_seconds,
         max_tokens=row.max_tokens,
         endpoint_id=str(endpoint.id),
+        retry=None if row.retry is None else RetryPolicy.of(row.retry),
     )

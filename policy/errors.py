@@ -27,6 +27,10 @@ class InvalidPolicy(PolicyError):  # noqa: N818
         self.detail, self.pointer = detail, pointer
 
 
+class InvalidRetry(PolicyError):  # noqa: N818
+    """What was declared about trying again makes no sense; the message names the part."""
+
+
 class PolicyNotDraft(PolicyError):  # noqa: N818
     """The version was in force, so it is never edited; nothing was changed."""
 

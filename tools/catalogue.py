@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from policy import secrets, tenancy
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
 from policy.errors import NoTenantScope, SecretUnreadable
 from tools import mcp, registry
@@ -95,6 +96,7 @@ def _spec(row: RemoteTool, looks: RemoteTool | None) -> ToolSpec:
         reconcile="" if looks is None else looks.remote_name,
         compensate=row.compensate,
         measures=row.measures,
+        retry=None if row.retry is None else RetryPolicy.of(row.retry),
     )
 
 

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
 from policy.core.json import JsonObject
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
 from tools.core.finding import CannotTell, Happened, NotHappened
 from tools.core.spec import ToolSpec
@@ -72,6 +73,7 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     reconcile: Callable[..., Any] | None = None,
     compensate: Callable[..., Any] | str = "",
     measures: Mapping[str, str] | None = None,
+    retry: RetryPolicy | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a tool, and leave the function as it is.
 
@@ -82,8 +84,6 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     only: it returns `Happened(result)`, `NotHappened()` or `CannotTell(why)`. `compensate` is
     the tool that undoes a call, by its name, or a function that becomes the tool
     `<name>.compensate`; its parameters are filled by name (`runs.core.recorded.compensation`).
-    `measures` names the parameters that triggers of rules look at: `money` it moves, `people`
-    it reaches, and `confidence`, how sure the model says it is (0 to 1).
 
     Raises:
         InvalidTool: the name, the types or the limits cannot be used, or another
@@ -112,6 +112,7 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
             reconcile=_hook(name, reconcile),
             compensate=_compensating(name, compensate, version=version, risk=risk, timeout=timeout),
             measures=checked_measures(name, measures or {}, signature.input_schema),
+            retry=retry,
         )
         _register(spec, function, signature, reconcile)
         return function

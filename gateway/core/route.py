@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from gateway.core.pricing import Price
 from policy.core.money import Amounts
+from policy.core.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Route:
     timeout: float
     max_tokens: int
     endpoint_id: str = ""
+    retry: RetryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

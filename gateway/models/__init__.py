@@ -44,6 +44,9 @@ class Model(TenantRow):
     price_version = models.CharField(max_length=60)
     input_per_million = models.DecimalField(max_digits=14, decimal_places=6)
     output_per_million = models.DecimalField(max_digits=14, decimal_places=6)
+    retry = models.JSONField(
+        null=True, blank=True, help_text="How patiently it is asked again; null: as the node says."
+    )
 
     class Meta(TenantRow.Meta):
         constraints = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -16,7 +17,9 @@ from gateway.models import Model, ModelEndpoint, Provider
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
-from policy.errors import NoTenantScope
+from policy.core.json import JsonObject
+from policy.core.retry import RetryPolicy
+from policy.errors import InvalidRetry, NoTenantScope
 
 LONGEST_NAME: Final = 100
 LONGEST_MODEL_ID: Final = 200
@@ -33,12 +36,14 @@ def add_model(  # noqa: PLR0913 - a row's fields, all named
     max_tokens: int = 4096,
     input_per_million: Decimal | None = None,
     output_per_million: Decimal | None = None,
+    retry: Mapping[str, Any] | None = None,
     by: Actor = SYSTEM,
 ) -> UUID:
     """Add a model to the scope's tenant, or change the one of that name; give its id.
 
     `endpoint` is an endpoint's name. Prices are US dollars for a million tokens; without
     them the published price of `model_id` counts, and a scripted model costs nothing.
+    `retry` is how patiently it is asked again (`RetryPolicy.of`), whatever a node says.
 
     Raises:
         InvalidModel: a value cannot be used, or there is no such endpoint.
@@ -59,6 +64,7 @@ def add_model(  # noqa: PLR0913 - a row's fields, all named
         "price_version": price.version,
         "input_per_million": price.input_per_million,
         "output_per_million": price.output_per_million,
+        "retry": _retried(retry),
     }
     with transaction.atomic():
         model, _ = Model.objects.update_or_create(
@@ -72,6 +78,13 @@ def add_model(  # noqa: PLR0913 - a row's fields, all named
         )
     routes.forget(tenant_id)
     return model.id
+
+
+def _retried(raw: Mapping[str, Any] | None) -> JsonObject | None:
+    try:
+        return RetryPolicy.of(raw).to_json() if raw else None
+    except InvalidRetry as error:
+        raise InvalidModel(f"retry: {error}") from error
 
 
 def _check(name: str, model_id: str, max_tokens: int) -> None:

@@ -9,6 +9,7 @@ One level below, `graph(...)` takes named nodes and channels. Importing this nee
 database and no settings.
 """
 
+from policy.core.retry import RetryPolicy
 from runs.agents.children import (
     ChildFailed,
     ChildLimits,
@@ -27,7 +28,6 @@ from runs.core.channels import Channel, Reducer
 from runs.core.graph import Node, Send, Step, graph
 from runs.core.guards import LoopGuard
 from runs.core.recorded.migrate import Migration
-from runs.core.retry import RetryPolicy
 
 __all__ = [
     "Channel",

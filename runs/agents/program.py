@@ -79,6 +79,7 @@ class Program:
             "autonomy": self.autonomy.value,
             "max_super_steps": self.graph.max_super_steps,
             "max_tasks": self.graph.max_tasks,
+            "retry": {name: node.retry.to_json() for name, node in self.graph.nodes.items()},
             "graph": self.graph.shape(),
             "graph_digest": self.graph.digest(),
             "input_schema": self.input_schema,

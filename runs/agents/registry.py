@@ -18,12 +18,12 @@ from pydantic import TypeAdapter, ValidationError
 from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
 from policy.core.money import Limits
+from policy.core.retry import RetryPolicy
 from runs.agents.children import ChildLimits
 from runs.agents.program import Mapped, Program
 from runs.core.graph import INPUT, OUTPUT, Graph, Node, graph
 from runs.core.guards import LoopGuard
 from runs.core.recorded.migrate import Migration
-from runs.core.retry import RetryPolicy
 from runs.errors import InvalidGraph, InvalidInput
 
 AutonomyName: TypeAlias = Literal[

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from policy.core.json import JsonObject
 from policy.core.outcomes import ErrorClass
+from policy.core.retry import RetryPolicy
 from policy.provenance import Answer
 from runs import faults
 from runs.agents.program import Program
 from runs.brake import Brake
 from runs.core.effects import EffectState, Place, Recorded
-from runs.core.retry import RetryPolicy
 from runs.errors import LeaseLost, RunsError
 from runs.ports import Claimed, Put, PutEffect, Settled
 from runs.shell import Released, Shell, Stopped

@@ -18,6 +18,7 @@ from typing import Any, Final, assert_never
 
 from policy.core.json import JsonObject
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass
 from runs import faults
 from runs.asking.effect import Asking
@@ -25,7 +26,6 @@ from runs.core import retry
 from runs.core.effects import EffectState, Recorded
 from runs.core.lifecycle import Reason
 from runs.core.results import Held
-from runs.core.retry import RetryPolicy
 from runs.ports import Settled
 from tools.core.finding import CannotTell, Found, Happened, NotHappened, told
 from tools.core.spec import ToolCall, ToolSpec

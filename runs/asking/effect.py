@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, assert_never
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from runs import faults
@@ -28,7 +29,6 @@ from runs.core import retry
 from runs.core.effects import SETTLED, EffectKind, EffectState, Recorded, effect_key
 from runs.core.lifecycle import Reason
 from runs.core.results import Held
-from runs.core.retry import RetryPolicy
 from runs.errors import RunsError
 from runs.ports import Put, PutEffect, Question, Settled
 

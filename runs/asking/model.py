@@ -9,15 +9,15 @@ from gateway.core.messages import ModelRequest
 from gateway.core.route import Quote
 from gateway.errors import UnknownModel
 from policy.core.gate import Outgoing
-from policy.core.json import Json, canonical, digest
+from policy.core.json import Json, JsonObject, canonical, digest
 from policy.core.outcomes import ErrorClass, Failed, Outcome
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from runs.asking.asker import Asker
 from runs.asking.effect import Asking
 from runs.core.effects import EffectKind
 from runs.core.results import Held
-from runs.core.retry import RetryPolicy
 
 LARGEST_KEPT_QUESTION: Final = 2000
 """Bytes of a model's question that the ledger keeps whole; a longer one is in the channels."""
@@ -36,15 +36,16 @@ class AskingModel(Asking):
         asked.pop("tools")
         self._digest = digest("model", asked)
         self._asked = asked
+        self.declared: RetryPolicy | None = None
 
     def digest(self) -> str:
         """Name the question: model, conversation and bounds, but not the tools on offer."""
         return self._digest
 
     def retry_policy(self) -> RetryPolicy:
-        """As the node says; an answer that makes no sense is asked for again, too."""
-        also = self.asker.retry.also | {ErrorClass.VALIDATION_ERROR}
-        return replace(self.asker.retry, also=also)
+        """As the model declares, or the node says; nonsense is asked for again, too."""
+        said = self.declared or self.asker.retry
+        return replace(said, also=said.also | {ErrorClass.VALIDATION_ERROR})
 
     def request(self) -> Json:
         """Give the question, or what names it where it is long: it is in the channels then."""
@@ -61,12 +62,13 @@ class AskingModel(Asking):
             return await self.refused(
                 Failed(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
             )
-        self.version = quote.route.price.version
+        self.version, self.declared = quote.route.price.version, quote.route.retry
+        kept: JsonObject = {} if self.declared is None else {"retry": self.declared.to_json()}
         timeout = min(quote.route.timeout, self.asker.time_left())
         if (held := await self.passing.knock(self._outgoing(quote, timeout))) is not None:
             return held
         async with self.passing:
-            if (held := await self.claimed(quote.amounts)) is not None:
+            if (held := await self.claimed(quote.amounts, kept)) is not None:
                 return held
             return await self.send(
                 shell.world.complete(

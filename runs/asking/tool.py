@@ -10,6 +10,7 @@ from policy.core.json import Json, JsonObject, digest
 from policy.core.money import Amounts
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
 from policy.core.provenance import Label, Provenance
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import CallRequest, EffectClass, Policy, Principal, Verdict
 from policy.core.rules.recorded import facts_of
 from policy.core.rules.triggers import measured
@@ -52,6 +53,11 @@ class AskingTool(Doubted):
         self.arguments = arguments if edited is None else edited
         self.heard = tuple(asker.answered)  # as of now: a sibling's answer cannot be known yet
         self.was_sent = self.recorded is not None and self.recorded.attempt > 0
+
+    def retry_policy(self) -> RetryPolicy:
+        """As the tool declares; where it declares nothing, as the node says."""
+        declared = None if self.spec is None else self.spec.retry
+        return declared or super().retry_policy()
 
     def told(self, outcome: Outcome) -> None:
         """Note the tool's answer, and what a person agreed to."""
@@ -230,7 +236,9 @@ class AskingTool(Doubted):
     async def _send(self, spec: ToolSpec, permit: Permit, decision: JsonObject) -> Outcome | Held:
         if (held := await self.passing.knock(self._outgoing(spec))) is not None:
             return held
-        label = {"label": Label.TRUSTED_TOOL} if spec.trusted else {}
+        label: dict[str, Json] = {"label": Label.TRUSTED_TOOL} if spec.trusted else {}
+        if spec.retry is not None:
+            label["retry"] = spec.retry.to_json()
         async with self.passing:
             shell, began = self.asker.shell, self.asker.shell.clock()
             if (held := await self.claimed(RESERVE, {**decision, **label})) is not None:

@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from policy.core.json import Json, digest
+from policy.core.retry import RetryPolicy
 from runs.core.channels import Channel, Reducer
 from runs.core.guards import LoopGuard
-from runs.core.retry import RetryPolicy
 from runs.errors import InvalidGraph
 
 INPUT = "input"

@@ -12,36 +12,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from policy.core.outcomes import ErrorClass
+from policy.core.retry import NEVER, RetryPolicy
 
 RETRYABLE: Final = frozenset(
     {ErrorClass.RATE_LIMITED, ErrorClass.TIMEOUT, ErrorClass.TRANSIENT_DEPENDENCY}
 )
 """What may pass by itself. Denials, exhausted budgets and plain mistakes never do."""
 
-NEVER: Final = frozenset(
-    {
-        ErrorClass.POLICY_DENIED,
-        ErrorClass.BUDGET_EXCEEDED,
-        ErrorClass.HUMAN_REQUIRED,
-        ErrorClass.CANCELLATION,
-        ErrorClass.LEASE_LOST,
-        ErrorClass.NONDETERMINISM,
-    }
-)
-"""What no declaration makes retryable: asking again would not change the answer."""
-
 LONGEST_WISH: Final = 24 * 3600.0
 """Seconds that another side may ask for; more is taken as this."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How often and how patiently."""
-
-    max_attempts: int = 4
-    base: timedelta = timedelta(seconds=1)
-    cap: timedelta = timedelta(minutes=2)
-    also: frozenset[ErrorClass] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +54,8 @@ def decide(
     policy: RetryPolicy, failed: Attempt, *, now: datetime, deadline: datetime | None
 ) -> RetryDecision:
     """Decide after `failed.number` attempts, counted from 1."""
-    if failed.error_class in NEVER or failed.error_class not in RETRYABLE | policy.also:
+    never = NEVER | policy.not_for
+    if failed.error_class in never or failed.error_class not in RETRYABLE | policy.also:
         return GiveUp(f"{failed.error_class} is not retried")
     if failed.number >= policy.max_attempts:
         return GiveUp(f"{failed.number} attempts were made")

@@ -9,6 +9,7 @@ import pytest
 from gateway.testing import Line, calls
 from policy.core.outcomes import ErrorClass, Failed
 from runs.agents import Context
+from runs.models import Effect
 from runs.store import PostgresStore
 from tests.integration.desk_agents import (
     a_desk,
@@ -142,6 +143,19 @@ def test_a_model_that_goes_in_circles_is_stopped(room: Room) -> None:
     run_id = room.play(a_desk(max_repeats=3), "Hi")
 
     assert room.error(run_id).startswith("human_required: the same calls")
+
+
+def test_a_model_is_asked_as_often_as_it_declares_and_the_ledger_says_so(room: Room) -> None:
+    busy = Failed(error_class=ErrorClass.TRANSIENT_DEPENDENCY, detail="busy")
+    room.model([busy, busy, "Too late."], retry={"max_attempts": 2, "base": 0.5})
+
+    run_id = room.play(a_desk(), "Hi")
+    room.pass_time(run_id, 5)
+
+    assert room.error(run_id).startswith("transient_dependency: ")
+    with room.scope():
+        (asked,) = Effect.objects.filter(run_id=run_id)
+    assert (asked.attempt, asked.decision["retry"]["max_attempts"]) == (2, 2)
 
 
 def test_a_model_that_fails_for_good_fails_the_run_with_its_class(room: Room) -> None:

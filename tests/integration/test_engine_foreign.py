@@ -12,10 +12,10 @@ from psycopg_pool import ConnectionPool
 from gateway.providers import scripted
 from gateway.testing import Line, calls
 from policy.core.json import Json
+from policy.core.retry import RetryPolicy
 from runs.advance import Advanced
 from runs.agents import Channel, Context, Node, Program, Reducer, Send, Step, SyncContext, graph
 from runs.agents.react import ReactSettings, react
-from runs.core.retry import RetryPolicy
 from runs.errors import StoreAway
 from runs.ports import Lease, Put, PutEffect, Settled
 from runs.process import open_pool

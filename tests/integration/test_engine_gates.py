@@ -12,9 +12,9 @@ from django.test import override_settings
 from django.utils import timezone
 
 from policy.core.actor import SYSTEM
+from policy.core.retry import RetryPolicy
 from policy.operations.limits import SetLimit, add_limit
 from runs.agents import Context, Node, Program, graph
-from runs.core.retry import RetryPolicy
 from runs.operations.hold_breaker import hold_breaker
 from runs.queries.breakers import breakers
 from tests.contract.grounds import SeenRun

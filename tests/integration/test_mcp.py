@@ -20,6 +20,7 @@ import pytest
 
 from policy import tenancy
 from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
 from policy.models import AuditEvent
 from tools import catalogue, finding, mcp
@@ -244,8 +245,11 @@ def test_discovered_tools_count_as_once_until_somebody_declares_them(
     with tenancy.scope(tenant):
         assert catalogue.find("desk.double").effect is EffectClass.ONCE
         assert catalogue.find("desk.wipe").risk is Risk.HIGH
-        declare("desk.double", effect="read", timeout=3)
+        declare("desk.double", effect="read", timeout=3, retry={"max_attempts": 7})
+        assert catalogue.find("desk.double").retry == RetryPolicy(max_attempts=7)
         assert catalogue.find("desk.double").effect is EffectClass.READ
+        with pytest.raises(InvalidTool, match="its retry: max_attempts is 1 or more"):
+            declare("desk.double", retry={"max_attempts": 0})
         assert {spec.name for spec in catalogue.specs(["desk.d*", "*.wipe"])} == {
             "desk.double",
             "desk.wipe",

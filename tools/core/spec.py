@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from policy.core.json import JsonObject
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
 
 
@@ -25,6 +26,7 @@ class ToolSpec:
     the hook, for a server the read tool of it. `compensate` names the tool that undoes it.
     `measures` names the arguments that say how much: `money` it moves, `people` it reaches,
     and how sure the model says it is (`confidence`, from 0 to 1).
+    `retry` is how patiently a failed call is made again; without it the node's counts.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ToolSpec:
     reconcile: str = ""
     compensate: str = ""
     measures: Mapping[str, str] = field(default_factory=dict)
+    retry: RetryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,9 @@ class RemoteTool(TenantRow):
         blank=True,
         help_text="Arguments that say how much: money, people, confidence.",
     )
+    retry = models.JSONField(
+        null=True, blank=True, help_text="How patiently it is tried again; null: as the node says."
+    )
     enabled = models.BooleanField(default=True)
 
     class Meta(TenantRow.Meta):

@@ -10,8 +10,10 @@ from django.db import transaction
 from policy import tenancy
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
+from policy.core.json import JsonObject
+from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
-from policy.errors import NoTenantScope
+from policy.errors import InvalidRetry, NoTenantScope
 from tools import catalogue, registry
 from tools.errors import InvalidTool, UnknownTool
 from tools.models import RemoteTool
@@ -32,13 +34,14 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
     reconcile: str | None = None,
     compensate: str | None = None,
     measures: Mapping[str, str] | None = None,
+    retry: Mapping[str, Any] | None = None,
     by: Actor = SYSTEM,
 ) -> None:
     """Change what counts for a remote tool of the scope's tenant; leave out what stays.
 
     `reconcile` names the read tool of the same server that says whether a call happened;
     empty for none; `compensate` any tool that undoes a call. `measures` names the arguments
-    that say how much (`tools.core.spec`).
+    that say how much (`tools.core.spec`). `retry` is read by `RetryPolicy.of`; empty for none.
 
     Raises:
         UnknownTool: the tenant has no remote tool of that name.
@@ -66,6 +69,8 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
             changes["compensate"] = _compensating(row, compensate)
         if measures is not None:
             changes["measures"] = checked_measures(name, measures, row.input_schema)
+        if retry is not None:
+            changes["retry"] = _retried(name, retry)
         if changes:
             RemoteTool.objects.filter(pk=row.pk).update(**changes)
             record(by, "tool.declare", f"tool/{name}", changes)
@@ -86,6 +91,13 @@ def _compensating(row: RemoteTool, named: str) -> str:
     if named and named not in registry.local() and not RemoteTool.objects.filter(name=named):
         raise InvalidTool(f"tool {row.name}: there is no tool {named!r} to undo it with")
     return named
+
+
+def _retried(name: str, raw: Mapping[str, Any]) -> JsonObject | None:
+    try:
+        return RetryPolicy.of(raw).to_json() if raw else None
+    except InvalidRetry as error:
+        raise InvalidTool(f"tool {name}: its retry: {error}") from error
 
 
 def _changes(

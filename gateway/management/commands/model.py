@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -49,6 +50,9 @@ class Command(BaseCommand):
         add.add_argument("--key-from", default="OPENAI_API_KEY", metavar="VARIABLE")
         add.add_argument("--input-price", type=price, help="US dollars for a million tokens")
         add.add_argument("--output-price", type=price, help="US dollars for a million tokens")
+        add.add_argument(
+            "--retry", type=json.loads, metavar="JSON", help='{"max_attempts": 6, "base": 2, ...}'
+        )
         listed = verbs.add_parser("list", help="list a tenant's models")
         listed.add_argument("--tenant", required=True, help="the tenant's slug")
 
@@ -84,6 +88,7 @@ class Command(BaseCommand):
                 model_id=options["model_id"],
                 input_per_million=options["input_price"],
                 output_per_million=options["output_price"],
+                retry=options["retry"],
                 by=OPERATOR,
             )
         except GatewayError as error:

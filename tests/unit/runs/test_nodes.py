@@ -14,8 +14,8 @@ from hypothesis import given, settings
 
 from policy.core.money import Limits
 from policy.core.outcomes import ErrorClass, Failed
+from policy.core.retry import RetryPolicy
 from runs.agents import Channel, Context, Node, Program, Reducer, Send, Step, SyncContext, graph
-from runs.core.retry import RetryPolicy
 from runs.testing import Played, play
 from tests.unit.runs import desk
 from tests.unit.runs.values import FOREIGN

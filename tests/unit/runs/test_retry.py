@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.core.outcomes import ErrorClass
-from runs.core.retry import NEVER, RETRYABLE, Attempt, GiveUp, RetryAt, RetryPolicy, decide
+from policy.core.retry import NEVER, RetryPolicy
+from runs.core.retry import RETRYABLE, Attempt, GiveUp, RetryAt, decide
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 FOREVER = RetryPolicy(max_attempts=10**9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 from uuid import UUID
@@ -47,6 +48,9 @@ class Command(BaseCommand):
             "--reconcile", metavar="TOOL", help="its read tool that says what happened"
         )
         say.add_argument("--compensate", metavar="TOOL", help="the tool that undoes it")
+        say.add_argument(
+            "--retry", type=json.loads, metavar="JSON", help='{"max_attempts": 6, "base": 2, ...}'
+        )
         listed = verbs.add_parser("list", help="list a tenant's remote tools")
         for verb in (add, say, listed):
             verb.add_argument("--tenant", required=True, help="the tenant's slug")
@@ -94,6 +98,7 @@ class Command(BaseCommand):
                 targets=options["targets"],
                 trusted=_yes(options["trusted"]),
                 reversible=_yes(options["reversible"]),
+                retry=options["retry"],
             )
         self.stdout.write(f"{options['tool']} is declared")
 

@@ -25,7 +25,7 @@ class ToolServerAdmin(ReadOnly):
 class RemoteToolAdmin(ReadOnly):
     """Tools by name, with what may be done about a call whose outcome nobody knows."""
 
-    list_display = ("name", "server", "effect", "risk", "egress", "trusted", "enabled")
+    list_display = ("name", "server", "effect", "risk", "egress", "trusted", "price", "enabled")
     list_filter = ("effect", "risk", "egress", "trusted", "reversible", "enabled")
     list_select_related = ("server",)
     search_fields = ("name", "description")

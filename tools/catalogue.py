@@ -97,6 +97,7 @@ def _spec(row: RemoteTool, looks: RemoteTool | None) -> ToolSpec:
         compensate=row.compensate,
         measures=row.measures,
         retry=None if row.retry is None else RetryPolicy.of(row.retry),
+        price=row.price,
     )
 
 

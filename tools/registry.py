@@ -13,9 +13,11 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
+from policy.core import money
 from policy.core.json import JsonObject
 from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
@@ -40,6 +42,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 LONGEST_NAME: Final = 100
+SMALLEST: Final = Decimal("1E-9")
 MEASURES: Final = ("money", "people", "confidence")
 
 
@@ -74,6 +77,7 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     compensate: Callable[..., Any] | str = "",
     measures: Mapping[str, str] | None = None,
     retry: RetryPolicy | None = None,
+    price: Decimal | str | float = 0,
 ) -> Callable[[Function], Function]:
     """Declare a function as a tool, and leave the function as it is.
 
@@ -84,14 +88,12 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     only: it returns `Happened(result)`, `NotHappened()` or `CannotTell(why)`. `compensate` is
     the tool that undoes a call, by its name, or a function that becomes the tool
     `<name>.compensate`; its parameters are filled by name (`runs.core.recorded.compensation`).
+    `measures` names the parameters that triggers of rules look at. `price` is in US dollars.
 
     Raises:
-        InvalidTool: the name, the types or the limits cannot be used, or another
-            function already has the name.
+        InvalidTool: name, types or limits cannot be used, or another function has the name.
     """
-    checked_name(name)
-    if timeout <= 0:
-        raise InvalidTool(f"tool {name}: its timeout must be above 0 seconds")
+    _check(name, timeout)
 
     def declare(function: Function) -> Function:
         signature = read(function, name)
@@ -113,11 +115,18 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
             compensate=_compensating(name, compensate, version=version, risk=risk, timeout=timeout),
             measures=checked_measures(name, measures or {}, signature.input_schema),
             retry=retry,
+            price=checked_price(name, price),
         )
         _register(spec, function, signature, reconcile)
         return function
 
     return declare
+
+
+def _check(name: str, timeout: float) -> None:
+    checked_name(name)
+    if timeout <= 0:
+        raise InvalidTool(f"tool {name}: its timeout must be above 0 seconds")
 
 
 def checked_measures(name: str, measures: Mapping[str, str], schema: JsonObject) -> dict[str, str]:
@@ -132,6 +141,23 @@ def checked_measures(name: str, measures: Mapping[str, str], schema: JsonObject)
         if argument not in schema.get("properties", {}):
             raise InvalidTool(f"tool {name}: it has no argument {argument!r} to measure by")
     return dict(measures)
+
+
+def checked_price(name: str, price: Decimal | str | float) -> Decimal:
+    """Give a price as budgets count money: US dollars, nine decimal places.
+
+    Raises:
+        InvalidTool: it is no amount, or less than nothing.
+    """
+    try:
+        amount = Decimal(str(price))
+    except InvalidOperation:
+        raise InvalidTool(f"tool {name}: {price!r} is no price") from None
+    if not amount.is_finite() or not 0 <= amount <= money.MOST:
+        raise InvalidTool(f"tool {name}: a price is from 0 to {money.MOST:,} US dollars")
+    if amount != amount.quantize(SMALLEST):
+        raise InvalidTool(f"tool {name}: a price has nine decimal places at most")
+    return amount
 
 
 def checked_name(name: str) -> str:

@@ -304,6 +304,7 @@ class ApprovalDetailSerializer(ApprovalSerializer):
     why_not = serializers.CharField(help_text="Why the caller may not decide; empty: may")
     decisions = DecisionSerializer(many=True)
     origins = OriginSerializer(many=True)
+    cost = MoneyField(help_text="What the call costs, in US dollars")
     reviewable = ReviewableSerializer(many=True)
 
 

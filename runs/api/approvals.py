@@ -292,6 +292,7 @@ def _detail(approval_id: UUID, actor: Actor, now: datetime) -> Answer:
     shown = {f.name: getattr(found, f.name) for f in fields(found)}
     body = {**shown, "summary": found.summary, "asked": found.asked}
     body["origins"] = queries.origins_of(found)
+    body["cost"] = queries.cost_of(found)
     body["reviewable"] = _reviewable(found, actor)
     return Answer(200, dict(ApprovalDetailSerializer(body).data), {"ETag": etag_of(found.version)})
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, assert_never
 
 from policy.core.gate import Outgoing
 from policy.core.json import Json, JsonObject, digest
 from policy.core.money import Amounts
-from policy.core.outcomes import Done, ErrorClass, Failed, Outcome
+from policy.core.outcomes import Done, ErrorClass, Failed, Outcome, Usage
 from policy.core.provenance import Label, Provenance
 from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import CallRequest, EffectClass, Policy, Principal, Verdict
@@ -27,8 +29,8 @@ from runs.ports import PutEffect, Question
 from tools.core.spec import ToolCall, ToolSpec
 from tools.errors import UnknownTool
 
-RESERVE: Final = Amounts(tool_calls=1)
-"""What a tool call may cost at its worst."""
+FREE: Final = Amounts(tool_calls=1)
+"""What a call of a tool without a price costs."""
 
 STOPPED_BEFORE_SENDING: Final = Failed(
     error_class=ErrorClass.TRANSIENT_DEPENDENCY,
@@ -195,7 +197,7 @@ class AskingTool(Doubted):
             tenant=claimed.tenant,
             environment=self.asker.shell.environment,
             at=self.asker.shell.clock(),
-            cost=RESERVE.cost,
+            cost=spec.price,
             spent=claimed.spent + tally.cost,
             calls=claimed.calls + tally.calls,
             provenance=provenance,
@@ -241,13 +243,25 @@ class AskingTool(Doubted):
             label["retry"] = spec.retry.to_json()
         async with self.passing:
             shell, began = self.asker.shell, self.asker.shell.clock()
-            if (held := await self.claimed(RESERVE, {**decision, **label})) is not None:
+            if (held := await self.claimed(self._worst(spec), {**decision, **label})) is not None:
                 return held
             self.was_sent = True
             call, now = self.call_of(spec), shell.clock()
             if now - began >= timedelta(seconds=shell.ttl):
                 return await self.came_back(STOPPED_BEFORE_SENDING)
             return await self.send(shell.world.invoke(call, permit=permit, now=now))
+
+    def _worst(self, spec: ToolSpec) -> Amounts:
+        """Give what the call is worth; what is reserved is what will be booked if it happens."""
+        return replace(FREE, cost=spec.price) if spec.price else FREE
+
+    async def came_back(self, outcome: Outcome) -> Outcome | Held:
+        """Charge the tool's price for what happened, or may have, and decide what it means."""
+        price = Decimal(0) if self.spec is None else self.spec.price
+        if price and (isinstance(outcome, Done) or outcome.in_doubt):
+            usage = Usage(cost=price, estimated=isinstance(outcome, Failed))
+            outcome = replace(outcome, usage=usage)
+        return await super().came_back(outcome)
 
     def _outgoing(self, spec: ToolSpec) -> Outgoing:
         claimed = self.asker.claimed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from string import Formatter
 
 from policy.core.json import Json, JsonObject
@@ -22,6 +23,7 @@ class ToolFacts:
     reversible: bool = False
     template: str = ""
     server: str = ""
+    price: Decimal = Decimal(0)
 
     @property
     def needs_confirmation(self) -> bool:
@@ -47,6 +49,7 @@ def facts_of(names: Iterable[str]) -> Mapping[str, ToolFacts]:
             description=row.description,
             reversible=row.reversible is True,
             server=row.server.name,
+            price=row.price,
         )
     for name in wanted:
         if (spec := registry.local().get(name)) is not None:
@@ -57,6 +60,7 @@ def facts_of(names: Iterable[str]) -> Mapping[str, ToolFacts]:
                 description=spec.description,
                 reversible=spec.reversible is True,
                 template=spec.summary,
+                price=spec.price,
             )
     return found
 

@@ -12,6 +12,7 @@ from runs.queries.history import (
 from runs.queries.runs import (
     agents,
     comes_to_rest,
+    cost_of,
     counts_by_state,
     failures,
     known_approval,
@@ -81,6 +82,7 @@ __all__ = [
     "checkpoints",
     "comes_to_rest",
     "compensations",
+    "cost_of",
     "counts_by_state",
     "diff",
     "effects",

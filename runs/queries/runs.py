@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -153,16 +154,22 @@ def origins_of(approval: ApprovalView) -> list[dict[str, Any]]:
 
     `run` and `super_step` are where a tool gave the value; both are None where none did.
     """
-    decision = (
-        Effect.objects.filter(run_id=approval.run_id, approval_id=approval.id)
-        .values_list("decision", flat=True)
-        .first()
-    )
-    known = from_json(((decision or {}).get("facts") or {}).get("provenance"))
+    known = from_json(_facts_of(approval).get("provenance"))
     return [
         {"pointer": leaf, **_origin(origin), **_step_of(origin.place)}
         for leaf, origin in known.origins.items()
     ]
+
+
+def cost_of(approval: ApprovalView) -> Decimal:
+    """Say what the call costs that an approval is about, as it was judged."""
+    return Decimal(_facts_of(approval).get("cost") or 0)
+
+
+def _facts_of(approval: ApprovalView) -> dict[str, Any]:
+    rows = Effect.objects.filter(run_id=approval.run_id, approval_id=approval.id)
+    decision = rows.values_list("decision", flat=True).first()
+    return (decision or {}).get("facts") or {}
 
 
 def _origin(origin: Origin) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from policy.core.json import JsonObject
 from policy.core.retry import RetryPolicy
@@ -27,6 +28,8 @@ class ToolSpec:
     `measures` names the arguments that say how much: `money` it moves, `people` it reaches,
     and how sure the model says it is (`confidence`, from 0 to 1).
     `retry` is how patiently a failed call is made again; without it the node's counts.
+    `price` is what a call costs in US dollars: set aside before it is sent, and spent unless it
+    is known to have done nothing.
     """
 
     name: str
@@ -48,6 +51,7 @@ class ToolSpec:
     compensate: str = ""
     measures: Mapping[str, str] = field(default_factory=dict)
     retry: RetryPolicy | None = None
+    price: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

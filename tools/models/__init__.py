@@ -75,11 +75,21 @@ class RemoteTool(TenantRow):
     retry = models.JSONField(
         null=True, blank=True, help_text="How patiently it is tried again; null: as the node says."
     )
+    price = models.DecimalField(
+        max_digits=20,
+        decimal_places=9,
+        default=0,
+        db_default=0,
+        help_text="What a call costs, in US dollars.",
+    )
     enabled = models.BooleanField(default=True)
 
     class Meta(TenantRow.Meta):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "name"], name="remote_tool_name_once"),
+            models.CheckConstraint(
+                name="remote_tool_price_is_not_negative", condition=models.Q(price__gte=0)
+            ),
         ]
 
     def __str__(self) -> str:

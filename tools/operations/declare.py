@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -17,7 +18,7 @@ from policy.errors import InvalidRetry, NoTenantScope
 from tools import catalogue, registry
 from tools.errors import InvalidTool, UnknownTool
 from tools.models import RemoteTool
-from tools.registry import checked_measures
+from tools.registry import checked_measures, checked_price
 
 
 def declare(  # noqa: PLR0913 - a declaration, read by keyword
@@ -35,6 +36,7 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
     compensate: str | None = None,
     measures: Mapping[str, str] | None = None,
     retry: Mapping[str, Any] | None = None,
+    price: Decimal | str | None = None,
     by: Actor = SYSTEM,
 ) -> None:
     """Change what counts for a remote tool of the scope's tenant; leave out what stays.
@@ -42,6 +44,7 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
     `reconcile` names the read tool of the same server that says whether a call happened;
     empty for none; `compensate` any tool that undoes a call. `measures` names the arguments
     that say how much (`tools.core.spec`). `retry` is read by `RetryPolicy.of`; empty for none.
+    `price` is what a call costs in US dollars.
 
     Raises:
         UnknownTool: the tenant has no remote tool of that name.
@@ -57,6 +60,7 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
         "trusted": trusted,
         "reversible": reversible,
         "enabled": enabled,
+        "price": None if price is None else checked_price(name, price),
     }
     changes |= {key: value for key, value in flags.items() if value is not None}
     with transaction.atomic():
@@ -73,8 +77,15 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
             changes["retry"] = _retried(name, retry)
         if changes:
             RemoteTool.objects.filter(pk=row.pk).update(**changes)
-            record(by, "tool.declare", f"tool/{name}", changes)
+            record(by, "tool.declare", f"tool/{name}", _told(changes))
     catalogue.forget(tenant_id)
+
+
+def _told(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Give changes as JSON: a price as text, exactly."""
+    return {
+        name: str(value) if isinstance(value, Decimal) else value for name, value in changes.items()
+    }
 
 
 def _reconciling(row: RemoteTool, named: str) -> str:

@@ -27,6 +27,7 @@ CLASSES: Final = {
     "transfer": EffectClass.ONCE,
 }
 GUARDED: Final = frozenset({"wire", "send"})
+PRICES: Final = {"note": Decimal("0.1"), "transfer": Decimal("0.01"), "send": Decimal("0.001")}
 SPECS: Final = {
     name: ToolSpec(
         name=name,
@@ -36,6 +37,7 @@ SPECS: Final = {
         effect=effect,
         timeout=30.0 if name == "transfer" else 10_000.0,
         reconcile="books" if name == "transfer" else "",
+        price=PRICES.get(name, Decimal(0)),
     )
     for name, effect in CLASSES.items()
 }

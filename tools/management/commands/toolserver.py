@@ -51,6 +51,7 @@ class Command(BaseCommand):
         say.add_argument(
             "--retry", type=json.loads, metavar="JSON", help='{"max_attempts": 6, "base": 2, ...}'
         )
+        say.add_argument("--price", metavar="AMOUNT", help="US dollars that a call costs")
         listed = verbs.add_parser("list", help="list a tenant's remote tools")
         for verb in (add, say, listed):
             verb.add_argument("--tenant", required=True, help="the tenant's slug")
@@ -93,6 +94,7 @@ class Command(BaseCommand):
                 timeout=options["timeout"],
                 reconcile=options["reconcile"],
                 compensate=options["compensate"],
+                price=options["price"],
                 by=OPERATOR,
                 egress=_yes(options["egress"]),
                 targets=options["targets"],
@@ -106,7 +108,8 @@ class Command(BaseCommand):
         with tenancy.scope(tenant_id):
             for tool in RemoteTool.objects.order_by("name"):
                 sends = "  egress" if tool.egress else ""
-                self.stdout.write(f"{tool.name}  {tool.effect}  risk {tool.risk}{sends}")
+                costs = f"  {tool.price.normalize():f} USD a call" if tool.price else ""
+                self.stdout.write(f"{tool.name}  {tool.effect}  risk {tool.risk}{sends}{costs}")
 
 
 def _yes(answer: str | None) -> bool | None:

@@ -17,6 +17,7 @@ from agentops.bench.peers.product import AgentOps, Alone, Product, alone, produc
 from agentops.bench.peers.restate import restate
 from agentops.bench.report import Found, Report
 from agentops.bench.rounds import Rounds, Say, Workload
+from agentops.bench.workloads.children import Joins, children
 from agentops.bench.workloads.growth import growth
 from agentops.bench.workloads.latency import latency
 from agentops.bench.workloads.resume import resume
@@ -28,7 +29,7 @@ from agentops.servers import Servers, scratch
 DEFAULT_WORKERS: Final = Layout(PROCESSES, CONCURRENCY)
 TRIALS: Final = 2
 STRICT: Final = {"AGENTOPS_BURST_SUPER_STEPS": "1"}
-WORKLOADS: Final = ("w1", "w2", "growth", "resume", "latency")
+WORKLOADS: Final = ("w1", "w2", "w3", "growth", "resume", "latency")
 WAIT_WORKERS: Final = Layout(1, CONCURRENCY)
 ALONE: Final = Layout(1, 1)
 
@@ -129,6 +130,10 @@ class Session:
             yield "w1", self._steps(burst, others)
         if "w2" in asked.workloads:
             yield "w2", self._waits()
+        if "w3" in asked.workloads:
+            own: list[Joins] = [burst, *others]
+            pid = self.database_pid
+            yield "w3", children(own, times=asked.times, database_pid=pid, say=self.say)
         engine = self._alone()
         if "growth" in asked.workloads:
             lengths = asked.lengths

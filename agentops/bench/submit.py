@@ -2,11 +2,13 @@
 
 One line of JSON in, one out. `prepare` accepts runs in a transaction that it leaves open; `go`
 commits it, which sends the nudges, and answers when the last run has ended. `trace` submits one
-run and gives the seconds to its first step and between its steps:
+run and gives the seconds to its first step and between its steps; `family` submits one with so many
+children and gives the seconds to its end:
 
     {"prepare": {"agent": "w1", "runs": 200, "steps": 20}}    {"seconds": 0.71}
     {"go": true}                                              {"seconds": 1.9, "steps": 4000}
     {"trace": 200}                                            {"first": 0.008, "gaps": [0.002]}
+    {"family": 50}                                            {"seconds": 0.2}
     {"slow_model": "http://127.0.0.1:40123/v1"}               {"ready": true}
 
 Times are the database's: from the moment before the commit to the last `finished_at`.
@@ -59,6 +61,8 @@ def main() -> None:
         asked: dict[str, Any] = json.loads(line)
         if "trace" in asked:
             say(_trace(tenant_id, asked["trace"]))
+        elif "family" in asked:
+            say(_family(tenant_id, asked["family"]))
         elif "slow_model" in asked:
             _know(tenant_id, asked["slow_model"])
             say({"ready": True})
@@ -142,6 +146,19 @@ def _watch(tenant_id: UUID, ids: Sequence[UUID], released: datetime) -> dict[str
         elif time.monotonic() - moved_at > PATIENCE_SECONDS:
             raise StalledError(f"nothing moved for {PATIENCE_SECONDS:g} s, at {total} steps")
         time.sleep(POLL_SECONDS)
+
+
+def _family(tenant_id: UUID, children: int) -> dict[str, Any]:
+    """Submit one run with children, and give the seconds from before that to its end."""
+    from policy import tenancy  # noqa: PLC0415
+    from policy.core.actor import SYSTEM  # noqa: PLC0415
+    from runs.operations.start import StartRun, start_run  # noqa: PLC0415
+
+    command = StartRun(agent="w3", input={"children": children}, by=SYSTEM)
+    with tenancy.scope(tenant_id):
+        [(began,)] = _rows("SELECT clock_timestamp()", [])
+        run_id = start_run(command, now=datetime.now(UTC))
+    return _watch(tenant_id, [run_id], began)
 
 
 def _trace(tenant_id: UUID, steps: int) -> dict[str, Any]:

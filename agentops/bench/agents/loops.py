@@ -1,4 +1,7 @@
-"""The workload as agents: a loop over a fake model, plain (W1) and behind the gateway (W1e, W2)."""
+"""The workloads as agents.
+
+A loop over a fake model, plain (W1) and behind the gateway (W1e, W2), and a run with children (W3).
+"""
 
 from __future__ import annotations
 
@@ -73,8 +76,27 @@ def _declare(name: str, run: Any, **options: Any) -> None:
     graph_agent(name, version="1", of=whole, **options)
 
 
+async def family(ctx: Context) -> Step:
+    """Start as many children as were asked for, and join them (W3)."""
+    numbers = range(ctx.state["input"]["children"])
+    started = await ctx.spawn("w3-child", [{"number": number} for number in numbers])
+    answers = [joined.output for joined in await ctx.join(started)]
+    if answers != list(numbers):
+        raise ValueError(f"the children answered {answers}")
+    return Step(writes={"output": len(answers)}, next=None)
+
+
+def child(ctx: SyncContext) -> Step:
+    """Answer at once."""
+    return Step(writes={"output": ctx.state["input"]["number"]}, next=None)
+
+
 _declare("w1", plain)
 _declare("timed", timed)
 _declare("rereading", rereading)
 _declare("w1e", governed, model="bench")
 _declare("w2", waiting)
+for _name, _run, _agents in (("w3", family, ["w3-child"]), ("w3-child", child, [])):
+    graph_agent(
+        _name, version="1", of=graph(Node(name="only", run=_run), start="only"), agents=_agents
+    )

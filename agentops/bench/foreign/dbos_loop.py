@@ -34,6 +34,19 @@ def loop(steps: int) -> int:
 
 
 @DBOS.workflow()
+def child(number: int) -> int:
+    """Answer at once."""
+    return number
+
+
+@DBOS.workflow()
+def family(children: int) -> list[int]:
+    """Start so many workflows and wait for them."""
+    started = [DBOS.start_workflow(child, number) for number in range(children)]
+    return [handle.get_result() for handle in started]
+
+
+@DBOS.workflow()
 def left(steps: int) -> int:
     """Take so many steps, be called off, and take one more when going on."""
     began = time.monotonic()
@@ -54,6 +67,11 @@ class Dbos(Resumer):
         """Play one run."""
         played: int = loop(steps)
         return played
+
+    def family(self, children: int) -> None:
+        """Play one in this thread, its children in the executor's."""
+        if family(children) != list(range(children)):
+            raise RuntimeError("children answered something else")
 
     def resume(self, steps: int) -> float:
         """Count from the workflow's start: what its queue takes to find it is left out."""

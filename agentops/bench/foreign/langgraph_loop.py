@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypedDict
 import psycopg
 from langgraph.checkpoint.postgres import PostgresSaver
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
 from psycopg.rows import dict_row
 
 from agentops.bench.foreign.langgraph_waits import wait
@@ -40,6 +41,33 @@ def onward(state: State) -> str:
     return END if len(state["messages"]) >= state["steps"] else "model"
 
 
+class Family(TypedDict):
+    """How many children there are to be, and what they answered."""
+
+    children: int
+    answers: Annotated[list[int], operator.add]
+
+
+class Child(TypedDict):
+    """A child's number, and its answer."""
+
+    number: int
+    answers: list[int]
+
+
+def _family(saver: PostgresSaver) -> Any:
+    """Make a graph that fans out to subgraphs; each is checkpointed under a name of its own."""
+    inner = StateGraph(Child)
+    inner.add_node("only", lambda state: {"answers": [state["number"]]})
+    inner.add_edge(START, "only")
+    outer = StateGraph(Family)
+    outer.add_node("child", inner.compile())
+    outer.add_conditional_edges(
+        START, lambda state: [Send("child", {"number": n}) for n in range(state["children"])]
+    )
+    return outer.compile(checkpointer=saver)
+
+
 class LangGraph(Resumer, Waiter):
     """A graph with a connection of its own, set up as the saver's documentation says."""
 
@@ -52,13 +80,22 @@ class LangGraph(Resumer, Waiter):
         loop.add_node("model", model)
         loop.add_edge(START, "model")
         loop.add_conditional_edges("model", onward, ["model", END])
-        self._graph: Any = loop.compile(checkpointer=PostgresSaver(connection))
+        saver = PostgresSaver(connection)
+        self._graph: Any = loop.compile(checkpointer=saver)
+        self._family = _family(saver)
 
     def play(self, steps: int) -> int:
         """Play one run; each super-step is committed before the next one starts."""
         begin = {"messages": [], "steps": steps}
         end = self._graph.invoke(begin, _thread(steps), durability="sync")
         return len(end["messages"])
+
+    def family(self, children: int) -> None:
+        """Play one; its subgraphs run in the graph's own threads."""
+        begin = {"children": children, "answers": []}
+        end = self._family.invoke(begin, _thread(children), durability="sync")
+        if sorted(end["answers"]) != list(range(children)):
+            raise RuntimeError("children answered something else")
 
     def wait(self, runs: int, url: str) -> int:
         """Play all runs in one event loop."""

@@ -3,6 +3,7 @@
 {"runs": 100, "steps": 20}  plays so many runs, each player one at a time
 {"trace": 200}              plays one run; gives the seconds between its steps
 {"resume": 1000}            leaves a run after so many steps; gives the seconds to one more
+{"family": 50}              plays a run that starts so many children and joins them; its seconds
 {"wait": 1000, "url": ...}  plays runs that all ask a slow model server once, at the same time
 """
 
@@ -35,6 +36,10 @@ class Player(ABC):
     @abstractmethod
     def play(self, steps: int) -> int:
         """Play a run and count its committed steps."""
+
+    @abstractmethod
+    def family(self, children: int) -> None:
+        """Play a run that starts so many durable children at once and joins them."""
 
     def trace(self, steps: int) -> list[float]:
         """Play a run alone; give the seconds between its steps."""
@@ -78,6 +83,10 @@ def _answer(
 ) -> dict[str, Any]:
     if "trace" in asked:
         return {"gaps": players[0].trace(asked["trace"])}
+    if "family" in asked:
+        began = time.monotonic()
+        players[0].family(asked["family"])
+        return {"seconds": time.monotonic() - began}
     if "resume" in asked:
         return {"seconds": _resumer(players[0]).resume(asked["resume"])}
     if "wait" in asked:

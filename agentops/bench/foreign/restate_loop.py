@@ -21,12 +21,17 @@ class Restate(Player):
 
     def __init__(self, port: int, service: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-        self._path = f"/{service}/play"
+        self._path = f"/{service}"
 
     def play(self, steps: int) -> int:
         """Play one run; its answer comes when it has ended."""
         played: int = self._ask({"steps": steps})["steps"]
         return played
+
+    def family(self, children: int) -> None:
+        """Have the service play one."""
+        if self._ask({"family": children})["answers"] != list(range(children)):
+            raise RuntimeError("children answered something else")
 
     def trace(self, steps: int) -> list[float]:
         """Have the service note when its model is asked."""
@@ -35,7 +40,8 @@ class Restate(Player):
 
     def _ask(self, asked: dict[str, int]) -> dict[str, Any]:
         headers = {"content-type": "application/json"}
-        self._connection.request("POST", self._path, json.dumps(asked), headers)
+        path = f"{self._path}/{'family' if 'family' in asked else 'play'}"
+        self._connection.request("POST", path, json.dumps(asked), headers)
         response = self._connection.getresponse()
         body = response.read()
         if response.status != OK:

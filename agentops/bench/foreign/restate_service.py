@@ -32,15 +32,34 @@ async def play(ctx: restate.Context, asked: dict[str, int]) -> dict[str, Any]:
     return {"steps": len(messages), "gaps": gaps(list(moments)) if "trace" in asked else []}
 
 
+async def child(_ctx: restate.Context, number: int) -> int:
+    """Answer at once."""
+    return number
+
+
+def service(name: str) -> restate.Service:
+    """Give the handlers under a name of this process's own."""
+    made = restate.Service(name)
+    made.handler("play")(play)
+    registered = made.handler("child")(child)
+
+    @made.handler("family")
+    async def family(ctx: restate.Context, asked: dict[str, int]) -> dict[str, list[int]]:
+        """Call so many children at once and wait for their answers."""
+        called = [ctx.service_call(registered, number) for number in range(asked["family"])]
+        await restate.gather(*called)
+        return {"answers": [await one for one in called]}
+
+    return made
+
+
 async def serve(name: str, port: int) -> None:
     """Serve until told to stop."""
-    service = restate.Service(name)
-    service.handler("play")(play)
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.h2_max_concurrent_streams = 2000
     config.accesslog = None
-    app: Any = restate.app([service], protocol="bidi")
+    app: Any = restate.app([service(name)], protocol="bidi")
     await hypercorn.asyncio.serve(app, config)
 
 

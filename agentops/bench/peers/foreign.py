@@ -61,6 +61,10 @@ class Foreign:
             raise WrongError(f"{self.name} waits in one process, not in {len(self.children)}")
         self._asked = [{"wait": runs, "url": url, "runs": runs, "steps": 1}]
 
+    def family(self, children: int) -> float:
+        seconds: float = self.children[0].ask({"family": children})["seconds"]
+        return seconds
+
     def trace(self, steps: int) -> Trace:
         return Trace(self.children[0].ask({"trace": steps})["gaps"])
 

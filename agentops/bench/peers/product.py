@@ -88,6 +88,14 @@ class AgentOps:
         self.product.submitter.ask({"slow_model": url})
         self.prepare(runs, 1)
 
+    def family(self, children: int) -> float:
+        """Submit a run with so many children, and wait for it."""
+        answer = self.product.submitter.ask({"family": children})
+        if answer["failed"]:
+            raise WrongError(f"{self.name}: a run with {children} children failed")
+        seconds: float = answer["seconds"]
+        return seconds
+
     def trace(self, steps: int) -> Trace:
         answer = self.product.submitter.ask({"trace": steps})
         return Trace(answer["gaps"], answer["first"])

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -28,7 +27,7 @@ from django.db import connection, transaction
 from psycopg_pool import ConnectionPool
 
 from runs import faults, outbox
-from runs.core.admission import Line, Priority, Turn, come_back, turns
+from runs.core.admission import Line, Turn, come_back, turns
 from runs.errors import QueueFull, SystemFull
 from runs.ports import Nudge
 
@@ -52,13 +51,13 @@ IDLE_PAUSE: Final = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """How a new run begins: admitted at once, or in line; `look` says that there may be room."""
+    """Whether a new run is admitted now; where it stands in line, `look` says there may be room."""
 
-    queue_at: datetime | None
+    now: bool
     look: bool = False
 
 
-def enter(tenant_id: UUID, priority: Priority) -> Entry:
+def enter(tenant_id: UUID) -> Entry:
     """Say how a run that is being accepted begins, in the caller's transaction.
 
     Raises:
@@ -66,15 +65,11 @@ def enter(tenant_id: UUID, priority: Priority) -> Entry:
         SystemFull: as many runs wait in all as may.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT runs_enter(%s, 1)::text, runs_line_up(false, false, %s)", [tenant_id, priority]
-        )
-        told, queue_at = cursor.fetchone()
-        may = orjson.loads(told)
-        if may["now"]:
-            return Entry(queue_at=None)
-        bounds.check(cursor, tenant_id)
-    return Entry(queue_at=queue_at, look=may["look"])
+        cursor.execute("SELECT runs_enter(%s, 1)::text", [tenant_id])
+        may = orjson.loads(cursor.fetchone()[0])
+        if not may["now"]:
+            bounds.check(cursor, tenant_id)
+    return Entry(now=may["now"] > 0, look=may["look"])
 
 
 class Bounds:

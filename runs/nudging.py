@@ -18,7 +18,7 @@ def nudge(tenant_id: UUID, run_id: UUID) -> None:
     """Leave a nudge in the outbox, and send it as soon as the transaction is committed."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT runs_nudge(%s, %s, NULL, '')", [tenant_id, run_id])
-        _after_commit(tenant_id, run_id, cursor.fetchone()[0])
+        send_after_commit(tenant_id, run_id, cursor.fetchone()[0])
 
 
 def queue_again(tenant_id: UUID, run_id: UUID) -> None:
@@ -52,10 +52,11 @@ def _go_on(tenant_id: UUID, run_id: UUID, sent: int | None) -> None:
     if sent == LOOK:
         admit_after_commit()
     elif sent is not None:
-        _after_commit(tenant_id, run_id, sent)
+        send_after_commit(tenant_id, run_id, sent)
 
 
-def _after_commit(tenant_id: UUID, run_id: UUID, outbox_id: int) -> None:
+def send_after_commit(tenant_id: UUID, run_id: UUID, outbox_id: int) -> None:
+    """Send a nudge that was left in the outbox as soon as the caller's transaction is committed."""
     message = Nudge(tenant_id=str(tenant_id), run_id=str(run_id), outbox_id=outbox_id)
 
     faults.point("nudge.before")

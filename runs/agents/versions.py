@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
@@ -25,6 +26,10 @@ from runs.models import Agent, AgentVersion
 from runs.models.agents import AgentKind
 
 _loading: Final = threading.RLock()
+
+MOST_ROWS: Final = 10_000
+_rows: Final[dict[tuple[UUID, str, str], AgentVersion]] = {}
+"""Rows of versions that code declares, as they were committed: they never change."""
 
 
 def load_code() -> None:
@@ -119,6 +124,9 @@ def resolve(name: str, version: str | None) -> tuple[AgentVersion, Program]:
 
 
 def _row(program: Program) -> AgentVersion:
+    key = (tenancy.required("AgentVersion"), program.name, program.version)
+    if (known := _rows.get(key)) is not None:
+        return known
     agent, _ = Agent.objects.get_or_create(
         name=program.name, tenant=_tenant(), defaults={"id": uuid7()}
     )
@@ -128,7 +136,14 @@ def _row(program: Program) -> AgentVersion:
         tenant=_tenant(),
         defaults={"id": uuid7(), "kind": AgentKind.CODE, "definition": program.definition()},
     )
+    transaction.on_commit(partial(_remember, key, row))
     return row
+
+
+def _remember(key: tuple[UUID, str, str], row: AgentVersion) -> None:
+    if len(_rows) >= MOST_ROWS:
+        _rows.clear()
+    _rows[key] = row
 
 
 def add_react_version(name: str, version: str, definition: JsonObject) -> UUID:

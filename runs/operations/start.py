@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
-from django.db.models import Q
-from django.db.models.functions import Now
+import orjson
+from django.db import connection
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
-from policy.audit import record
 from policy.core.actor import Actor
 from policy.core.json import Json, JsonObject, storable
 from policy.core.money import Limits
-from policy.errors import NoTenantScope
-from policy.models import Budget, BudgetScope, Principal
 from runs.admission import admit_after_commit, enter
 from runs.agents.program import Program
 from runs.agents.versions import resolve
 from runs.core.admission import Priority
-from runs.core.checkpoint import Checkpoint as CoreCheckpoint
-from runs.core.checkpoint import encode
-from runs.core.lifecycle import RunState
+from runs.core.checkpoint import Checkpoint, encode
 from runs.core.plan import first_checkpoint
 from runs.core.recorded.travel import plain
 from runs.errors import InvalidInput
-from runs.models import AgentVersion, Checkpoint, Run, RunEvent
-from runs.nudging import nudge
+from runs.models import AgentVersion
+from runs.nudging import send_after_commit
+
+ACCEPT: Final = """
+SELECT runs_accept(%s, %s, %s::jsonb, %s::float8, %s::jsonb, %s::jsonb, %s::jsonb, %s)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
     command: StartRun,
     version: AgentVersion,
     program: Program,
-    first: CoreCheckpoint,
+    first: Checkpoint,
     *,
     now: datetime,
     origin: Origin | None = None,
@@ -91,43 +91,63 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
         NoTenantScope: no scope is open.
         QueueFull, SystemFull: as many runs wait to begin as may; nothing was stored.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("Run")
-    entry = enter(tenant_id, command.priority)
-    run = _run(command, version, program, now)
-    budgets = _budgets(command, program, run, version.agent_id)
-    run.queue_at = entry.queue_at
-    if origin is not None:
-        run.origin_run_id, run.origin_super_step = origin.run_id, origin.super_step
-    run.compensates_id, run.answers_id = compensates, answers
-    run.budget_ids = [budget.id for budget in budgets]
-    budgets[0].save(force_insert=True)
-    run.save(force_insert=True)
-    Checkpoint(
-        tenant_id=tenant_id,
-        run_id=run.id,
-        super_step=0,
-        fencing_token=0,
-        head=encode(first),
-        writes={name: plain(value) for name, value in first.channels.items()},
-    ).save(force_insert=True)
-    told = {} if origin is None else {"forked": f"{origin.run_id}/{origin.super_step}"}
-    told |= {} if compensates is None else {"compensates": str(compensates)}
-    told |= {} if answers is None else {"answers": str(answers)}
-    RunEvent(
-        tenant_id=tenant_id,
-        run_id=run.id,
-        seq=1,
-        type="run.queued",
-        data={**told, "agent": run.agent_name},
-    ).save(force_insert=True)
-    record(command.by, "run.started", f"run/{run.id}", {**told, "agent": run.agent_name})
-    if entry.queue_at is None:
-        nudge(tenant_id, run.id)
+    tenant_id, run_id = tenancy.required("Run"), uuid7()
+    entry = enter(tenant_id)
+    deadline = command.deadline or program.deadline
+    told = {
+        "forked": origin and f"{origin.run_id}/{origin.super_step}",
+        "compensates": compensates,
+        "answers": answers,
+        "agent": program.name,
+    }
+    like = {
+        **_asked(command, version, program),
+        "created_at": now,
+        "origin_run_id": origin and origin.run_id,
+        "origin_super_step": origin and origin.super_step,
+        "compensates_id": compensates,
+        "answers_id": answers,
+    }
+    arguments: list[str | float | None] = [
+        _json(like),
+        None if deadline is None else deadline.total_seconds(),
+        _json(asdict(command.budget or program.budget)),
+        _json({name: value for name, value in told.items() if value is not None}),
+        _json(_rows(run_id, first)),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(ACCEPT, [tenant_id, str(command.by), *arguments, int(entry.now)])
+        (message,) = cursor.fetchone()
+    if message is not None:
+        send_after_commit(tenant_id, run_id, message)
     elif entry.look:
         admit_after_commit()
-    return run.id
+    return run_id
+
+
+def _asked(command: StartRun, version: AgentVersion, program: Program) -> JsonObject:
+    return {
+        "agent_version_id": version.pk,
+        "agent_name": program.name,
+        "principal_id": command.by.principal_id or None,
+        "thread_id": command.thread,
+        "started_by": command.by.name,
+        "priority": command.priority,
+        "metadata": command.metadata,
+    }
+
+
+def _rows(run_id: UUID, first: Checkpoint) -> JsonObject:
+    return {
+        "id": run_id,
+        "budget": uuid7(),
+        "head": encode(first),
+        "writes": {name: plain(value) for name, value in first.channels.items()},
+    }
+
+
+def _json(value: Json) -> str:
+    return orjson.dumps(value, default=str).decode()
 
 
 def accepted_input(program: Program, given: Json, *, at: str = "") -> Json:
@@ -142,56 +162,3 @@ def accepted_input(program: Program, given: Json, *, at: str = "") -> Json:
         raise InvalidInput([(at + pointer, text) for pointer, text in error.errors]) from error
     except ValueError as error:
         raise InvalidInput([(at, str(error))]) from error
-
-
-def _run(command: StartRun, version: AgentVersion, program: Program, now: datetime) -> Run:
-    deadline = command.deadline or program.deadline
-    return Run(
-        id=uuid7(),
-        agent_version=version,
-        agent_name=program.name,
-        principal_id=command.by.principal_id or None,
-        team_id=_team(command.by),
-        thread_id=command.thread,
-        started_by=command.by.name,
-        state=RunState.QUEUED,
-        priority=command.priority,
-        event_seq=1,
-        nudged_at=Now(),
-        deadline_at=None if deadline is None else Now() + deadline,
-        metadata=command.metadata,
-        created_at=now,
-    )
-
-
-def _team(by: Actor) -> UUID | None:
-    if not by.principal_id:
-        return None
-    return Principal.objects.filter(pk=by.principal_id).values_list("team_id", flat=True).first()
-
-
-def _budgets(command: StartRun, program: Program, run: Run, agent_id: UUID) -> list[Budget]:
-    """Give the budgets above the run, its own first: those of every scope it belongs to.
-
-    They are looked up here, once: one that is made later binds the runs begun after it.
-    """
-    limits = command.budget or program.budget
-    own = Budget(
-        id=uuid7(),
-        scope=BudgetScope.RUN,
-        scope_id=run.id,
-        cost_limit=limits.cost,
-        tokens_limit=limits.tokens,
-        model_calls_limit=limits.model_calls,
-        tool_calls_limit=limits.tool_calls,
-    )
-    scopes = {
-        BudgetScope.AGENT: agent_id,
-        BudgetScope.THREAD: run.thread_id,
-        BudgetScope.USER: run.principal_id,
-        BudgetScope.TEAM: run.team_id,
-    }
-    above = Q(scope=BudgetScope.TENANT)
-    for scope, scope_id in scopes.items():
-        above |= Q(scope=scope, scope_id=scope_id) if scope_id else Q()
-    return [own, *Budget.objects.filter(above).only("id")]

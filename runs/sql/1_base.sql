@@ -2,6 +2,7 @@
 --
 -- Every statement of the engine is one call of a function in this folder:
 --
+--   2_beginnings  runs that come into being
 --   2_claims    who holds a run; what its holder needs to go on
 --   3_ledger    an effect written down before it is sent; what came of it
 --   4_endings   a run that ends, is stopped from the outside, or is called upon

@@ -102,7 +102,6 @@ CREATE OR REPLACE FUNCTION runs_spawn(
 DECLARE
   v_put text;
   v_run runs_run;
-  v_ids uuid[];
   v_now int;
   v_above uuid[];
   v_refused text;
@@ -119,50 +118,23 @@ BEGIN
     RETURN jsonb_build_object('put', v_put, 'sent', '[]'::jsonb, 'refused', coalesce(v_refused, ''));
   END IF;
   SELECT * INTO v_run FROM runs_run WHERE id = p_run;
-  SELECT array_agg((c ->> 'id')::uuid) INTO v_ids FROM jsonb_array_elements(p_children) AS c;
-  v_now := runs_enter(p_tenant, cardinality(v_ids)) ->> 'now';
+  v_now := runs_enter(p_tenant, jsonb_array_length(p_children)) ->> 'now';
   -- Above a child: all that is above its parent, and the budget of its own agent.
   v_above := v_run.budget_ids || ARRAY(
     SELECT b.id FROM policy_budget AS b JOIN runs_agentversion AS v ON v.agent_id = b.scope_id
     WHERE b.tenant_id = p_tenant AND b.scope = 'agent' AND v.id = (p_brood ->> 'version')::uuid
       AND b.id <> ALL (v_run.budget_ids));
-  INSERT INTO policy_budget (id, tenant_id, scope, scope_id, version,
-      cost_limit, cost_spent, cost_reserved, cost_overdraft,
-      tokens_limit, tokens_spent, tokens_reserved, tokens_overdraft,
-      model_calls_limit, model_calls_spent, model_calls_reserved, model_calls_overdraft,
-      tool_calls_limit, tool_calls_spent, tool_calls_reserved, tool_calls_overdraft, created_at)
-    SELECT c.budget, p_tenant, 'child', c.id, 1, (p_brood ->> 'cost')::numeric, 0, 0, 0,
-      (p_brood ->> 'tokens')::bigint, 0, 0, 0, (p_brood ->> 'model_calls')::bigint, 0, 0, 0,
-      (p_brood ->> 'tool_calls')::bigint, 0, 0, 0, clock_timestamp()
-    FROM jsonb_to_recordset(p_children) AS c (id uuid, budget uuid);
-  INSERT INTO runs_run (
-      id, tenant_id, agent_version_id, agent_name, principal_id, team_id, thread_id, started_by,
-      state, reason, super_step, open_tasks, wakeups, wakeups_seen, crashes, event_seq, fencing_token, nudged_at,
-      deadline_at, budget_ids, parent_id, ancestor_ids, join_id, metadata,
-      error_class, error_detail, created_at, priority, queue_at)
-    SELECT c.id, p_tenant, (p_brood ->> 'version')::uuid, p_brood ->> 'agent', v_run.principal_id,
-      v_run.team_id, v_run.thread_id, v_run.started_by, 'queued', '', 0, 0, 0, 0, 0, 1, 0, clock_timestamp(),
-      least(runs_in((p_brood ->> 'seconds')::float8), v_run.deadline_at),
-      c.budget || v_above, p_run, p_run || coalesce(v_run.ancestor_ids, '{}'), p_join,
-      '{}', '', '', clock_timestamp(), v_run.priority,
-      CASE WHEN NOT c.id = ANY (v_ids[:v_now]) THEN runs_line_up(false, true, v_run.priority) END
-    FROM jsonb_to_recordset(p_children) AS c (id uuid, budget uuid);
-  INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
-    SELECT p_tenant, c.id, 0, 0, c.head, c.writes
-    FROM jsonb_to_recordset(p_children) AS c (id uuid, head jsonb, writes jsonb);
-  INSERT INTO runs_runevent (tenant_id, run_id, seq, type, data)
-    SELECT p_tenant, id, 1, 'run.queued',
-      jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run)
-    FROM unnest(v_ids) AS id;
-  INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
-    SELECT p_tenant, 'worker:' || p_worker, 'run.started', 'run/' || id,
-      jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run)
-    FROM unnest(v_ids) AS id;
   INSERT INTO runs_join (id, tenant_id, run_id, total, succeeded, failed, is_over)
-    VALUES (p_join, p_tenant, p_run, cardinality(v_ids), 0, 0, false);
-  RETURN jsonb_build_object('put', v_put, 'refused', '',
-    'sent', (SELECT coalesce(jsonb_agg(jsonb_build_array(id, runs_nudge(p_tenant, id, NULL, ''))), '[]')
-      FROM unnest(v_ids[:v_now]) AS id));
+    VALUES (p_join, p_tenant, p_run, jsonb_array_length(p_children), 0, 0, false);
+  RETURN jsonb_build_object('put', v_put, 'refused', '', 'sent', runs_put_runs(
+    p_tenant, 'worker:' || p_worker, jsonb_build_object(
+      'agent_version_id', p_brood -> 'version', 'agent_name', p_brood -> 'agent',
+      'principal_id', v_run.principal_id, 'team_id', v_run.team_id, 'thread_id', v_run.thread_id,
+      'started_by', v_run.started_by, 'priority', v_run.priority,
+      'deadline_at', least(runs_in((p_brood ->> 'seconds')::float8), v_run.deadline_at),
+      'budget_ids', v_above, 'parent_id', p_run,
+      'ancestor_ids', p_run || coalesce(v_run.ancestor_ids, '{}'), 'join_id', p_join),
+    p_brood, jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run), p_children, v_now));
 END $$;
 
 -- Look whether children have come to what is wanted of them. If so the effect is done, with what

@@ -12,6 +12,14 @@ from runs.testing.simulation.families import PLAYED
 from runs.testing.simulation.schedule import Schedule
 
 ENOUGH = 2000
+RARE = {
+    "approval_not_bound": 66,
+    "cancel_ignored": 117,
+    "checked_then_spent": 1214,
+    "line_jumped": 131,
+    "wakes_early": 251,
+}
+"""The first seeds that find bugs which few find: tried before the others, to spare the search."""
 FAULTS = {
     "worker_killed",
     "worker_stopped",
@@ -46,7 +54,9 @@ def test_under_all_faults_no_promise_is_broken() -> None:
 
 @pytest.mark.parametrize("name", sorted(BUGS))
 def test_a_bug_that_was_put_in_is_found(name: str) -> None:
-    assert any(play(seed, bug=BUGS[name]).violations for seed in range(ENOUGH))
+    seeds = sorted(range(ENOUGH), key=lambda seed: seed != RARE.get(name))
+
+    assert any(play(seed, bug=BUGS[name]).violations for seed in seeds)
 
 
 def test_a_seed_is_the_same_story_each_time() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -95,3 +97,24 @@ def database(name: str, url: str) -> dict[str, object]:
         "PORT": str(parts.port or ""),
         "OPTIONS": {key: unquote(value) for key, value in query.items()},
     }
+
+
+def bounded(options: Mapping[str, Any], *, gone: int, idle: float) -> dict[str, Any]:
+    """Add to a connection's options how long it may hang, and hang others; what is given stays.
+
+    A server that vanished without a word is given up after `gone` seconds, whether it owes an
+    answer (then it is probed) or has not confirmed what was sent. A transaction in which
+    nothing is asked for `idle` seconds is ended by the server, with the locks it holds; 0: never.
+    """
+    wanted: dict[str, Any] = {
+        "connect_timeout": gone,
+        "keepalives_idle": max(gone // 3, 1),
+        "keepalives_interval": max(gone // 6, 1),
+        "keepalives_count": 4,
+        "tcp_user_timeout": gone * 1000,
+        **options,
+    }
+    if idle:
+        ends = f"-c idle_in_transaction_session_timeout={round(idle * 1000)}"
+        wanted["options"] = f"{ends} {options.get('options', '')}".strip()
+    return wanted

@@ -52,6 +52,11 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 0
+DATABASES["default"]["OPTIONS"] = env.bounded(
+    DATABASES["default"]["OPTIONS"],
+    gone=int(env.number("AGENTOPS_DATABASE_GONE_SECONDS", 12, least=3)),
+    idle=env.number("AGENTOPS_IDLE_TRANSACTION_SECONDS", 60, least=0),
+)
 if DATABASE_ROLE == "app":  # many threads, few connections
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"]["OPTIONS"],

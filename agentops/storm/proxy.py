@@ -4,12 +4,15 @@ client ──▶ proxy ──▶ server      refuse    nobody gets through, thos
                                  freeze    connections stay open and nothing moves in them
                                  delay     everything takes longer
                                  swallow   PostgreSQL's answer to a commit is dropped
+                                 vanish    the kernel neither takes nor confirms anything
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -20,6 +23,26 @@ from agentops.storm.frames import Client, Server
 
 LOOPBACK: Final = "127.0.0.1"
 CHUNK: Final = 65536
+SO_ATTACH_FILTER: Final = 26
+
+
+class _Instruction(ctypes.Structure):
+    """One of the kernel's packet filters: `ret #0` drops every packet."""
+
+    _fields_ = (
+        ("code", ctypes.c_uint16),
+        ("if_true", ctypes.c_uint8),
+        ("if_false", ctypes.c_uint8),
+        ("value", ctypes.c_uint32),
+    )
+
+
+class _Filter(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_uint16), ("program", ctypes.POINTER(_Instruction)))
+
+
+_DROP: Final = _Instruction(0x06, 0, 0, 0)
+_NOTHING: Final = _Filter(1, ctypes.pointer(_DROP))
 T = TypeVar("T")
 
 
@@ -83,6 +106,13 @@ class Proxy:
         """Cut what was frozen, as a network that is back does."""
         self._each(Link.thaw)
 
+    def vanish(self) -> int:
+        """Be gone for everybody who is in, without a word, as a host that lost its power.
+
+        What they send is dropped unconfirmed; whoever comes now is served. Gives how many.
+        """
+        return self._run(self._vanish())
+
     def delay(self, seconds: float) -> None:
         """Hold every request back for so long."""
         self._delay = seconds
@@ -106,6 +136,15 @@ class Proxy:
         links = list(self._links)
         for link in links[: max(1, round(len(links) * part))]:
             link.moving.clear()
+
+    async def _vanish(self) -> int:
+        links = list(self._links)
+        for link in links:
+            link.moving.clear()
+            link.down.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(_NOTHING)
+            )
+        return len(links)
 
     async def _ports(self) -> list[int]:
         names = [link.up.get_extra_info("sockname") for link in self._links]

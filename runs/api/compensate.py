@@ -84,7 +84,8 @@ class RunCompensations(ApiView):
         """List which effects of a run can be compensated, the newest first; changes nothing."""
         asked = query_of(request, SinceQuery)
         with self.scope():
-            found = queries.compensations(run_id, asked["since"])
+            rows = queries.compensations(run_id, asked["since"])
+            found = queries.all_seen_by(self.caller.actor, rows)
             return Response({"results": CompensationSerializer(found, many=True).data})
 
 

@@ -33,7 +33,7 @@ class RunSteps(ApiView):
         """List the super-steps of a run, in order."""
         asked = query_of(request, AfterQuery)
         with self.scope():
-            found = queries.steps(run_id, **asked)
+            found = queries.all_seen_by(self.caller.actor, queries.steps(run_id, **asked))
             mark = str(found[-1].super_step) if found else ""
             return Response(numbered_body(found, StepSerializer, asked["limit"], mark))
 
@@ -51,7 +51,7 @@ class RunEvents(ApiView):
         """List the events of a run after a number of its sequence."""
         asked = query_of(request, AfterQuery)
         with self.scope():
-            found = queries.events(run_id, **asked)
+            found = queries.all_seen_by(self.caller.actor, queries.events(run_id, **asked))
             mark = str(found[-1].seq) if found else ""
             return Response(numbered_body(found, EventSerializer, asked["limit"], mark))
 
@@ -69,7 +69,8 @@ class RunEffects(ApiView):
         """List the effect ledger of a run, by place."""
         asked = query_of(request, EffectQuery)
         with self.scope():
-            found = queries.effects(run_id, after=asked.get("after"), limit=asked["limit"])
+            rows = queries.effects(run_id, after=asked.get("after"), limit=asked["limit"])
+            found = queries.all_seen_by(self.caller.actor, rows)
             mark = found[-1].key.partition("/")[2] if found else ""
             return Response(numbered_body(found, EffectSerializer, asked["limit"], mark))
 
@@ -87,6 +88,6 @@ class RunCheckpoints(ApiView):
         """List the checkpoints of a run, as they are stored."""
         asked = query_of(request, AfterQuery)
         with self.scope():
-            found = queries.checkpoints(run_id, **asked)
+            found = queries.all_seen_by(self.caller.actor, queries.checkpoints(run_id, **asked))
             mark = str(found[-1].super_step) if found else ""
             return Response(numbered_body(found, CheckpointSerializer, asked["limit"], mark))

@@ -143,7 +143,8 @@ class RunState(ApiView):
         """Get a run's whole state at a checkpoint."""
         asked = query_of(request, StateQuery)
         with self.scope():
-            return Response(StateSerializer(queries.state(run_id, asked["at"])).data)
+            found = queries.seen_by(self.caller.actor, queries.state(run_id, asked["at"]))
+            return Response(StateSerializer(found).data)
 
 
 class RunDiff(ApiView):
@@ -160,7 +161,7 @@ class RunDiff(ApiView):
         asked = query_of(request, DiffQuery)
         with self.scope():
             found = queries.diff(run_id, asked["from"], asked["to"])
-            return Response(DiffSerializer(found).data)
+            return Response(DiffSerializer(queries.seen_by(self.caller.actor, found)).data)
 
 
 class RunIrreversible(ApiView):
@@ -176,7 +177,8 @@ class RunIrreversible(ApiView):
         """List what a run did to the world since a checkpoint: it cannot be undone."""
         asked = query_of(request, SinceQuery)
         with self.scope():
-            found = queries.standing(run_id, asked["since"])
+            rows = queries.standing(run_id, asked["since"])
+            found = queries.all_seen_by(self.caller.actor, rows)
             return Response({"results": StandingSerializer(found, many=True).data})
 
 

@@ -29,7 +29,7 @@ def compensate(request: StaffRequest, run_id: UUID) -> HttpResponse:
         raise Http404(str(error)) from None
     if request.method == "POST":
         return _done(request, run_id)
-    found = queries.compensations(run_id)
+    found = queries.all_seen_by(request.actor, queries.compensations(run_id))
     return page(
         request,
         "console/compensate.html",

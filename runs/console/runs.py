@@ -92,10 +92,11 @@ def _position(request: StaffRequest) -> Position | None:
 @staff_page
 def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
     """Show one run: where it stands, what it waits for, what it did."""
-    run = _known(run_id)
+    run = queries.seen_by(request.actor, _known(run_id))
     first = run.super_step - (1 if run.history_removed_at else PAGE)
     steps = queries.steps(run_id, after=max(-1, first), limit=PAGE + 1)
-    effects = queries.effects(run_id, after=None, limit=200)
+    ledger = queries.effects(run_id, after=None, limit=200)
+    effects = queries.all_seen_by(request.actor, ledger)
     children = queries.runs(RunFilter(parent=run_id), position=None, limit=PAGE)
     now = timezone.now()
     return page(
@@ -105,7 +106,7 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
         **_row(run),
         steps=[_step(step, now=run.finished_at or now) for step in reversed(steps)],
         effects=[(effect, words.EFFECT_TONE.get(effect.state, "calm")) for effect in effects],
-        events=queries.last_events(run_id, limit=100),
+        events=queries.all_seen_by(request.actor, queries.last_events(run_id, limit=100)),
         children=[_row(child) for child in children.items],
         has_more_children=children.next is not None,
         waiting_on=run.waiting_on,

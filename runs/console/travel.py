@@ -37,13 +37,14 @@ def moment(request: StaffRequest, run_id: UUID) -> HttpResponse:
     run = _known(run_id)
     at = _number(request.GET.get("at"), run.super_step)
     try:
-        state, since = queries.state(run_id, at), queries.diff(run_id, at, None)
+        state = queries.seen_by(request.actor, queries.state(run_id, at))
+        since = queries.seen_by(request.actor, queries.diff(run_id, at, None))
     except UnknownCheckpoint as error:
         raise Http404(str(error)) from None
     except HistoryGone as error:
         messages.warning(request, f"Checkpoint {at} is not kept: {error}.")
         return redirect("console-run", run_id)
-    standing = queries.standing(run_id, at)
+    standing = queries.all_seen_by(request.actor, queries.standing(run_id, at))
     return page(
         request,
         "console/moment.html",

@@ -9,6 +9,7 @@ from runs.queries.history import (
     last_events,
     steps,
 )
+from runs.queries.masking import all_seen_by, seen_by
 from runs.queries.runs import (
     agents,
     comes_to_rest,
@@ -78,6 +79,7 @@ __all__ = [
     "TaskView",
     "WaitingOn",
     "agents",
+    "all_seen_by",
     "checkpoint_of",
     "checkpoints",
     "comes_to_rest",
@@ -102,6 +104,7 @@ __all__ = [
     "run",
     "runs",
     "runs_on_show",
+    "seen_by",
     "similar",
     "standing",
     "state",

@@ -11,7 +11,18 @@ from agentops import frame, health, problems, signin
 from policy.api import policies, reviewers
 from policy.console import keys
 from policy.console import notices as notice_pages
-from runs.api import agents, compensate, gates, history, judging, lines, notices, runs, travel
+from runs.api import (
+    agents,
+    compensate,
+    gates,
+    history,
+    judging,
+    lines,
+    migrating,
+    notices,
+    runs,
+    travel,
+)
 from runs.api import approvals as approval_views
 from runs.api import budgets as budget_views
 from runs.console import approvals, budget_forms, budgets, inbox
@@ -41,6 +52,8 @@ API: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/effects", history.RunEffects.as_view()),
     path("runs/<uuid:run_id>/checkpoints", history.RunCheckpoints.as_view()),
     path("runs/<uuid:run_id>/checkpoints/diff", travel.RunDiff.as_view()),
+    path("migrations", migrating.MigrationList.as_view()),
+    path("migrations/<uuid:migration_id>/undo", migrating.MigrationUndo.as_view()),
     path("policies", policies.PolicyList.as_view()),
     path("policies/explain", judging.PolicyExplain.as_view()),
     path("policies/<uuid:policy_id>", policies.PolicyDetail.as_view()),

@@ -67,9 +67,12 @@ def between(agent: str, *, origin: str, target: str) -> Between:
     return Between(origin=old, target=new, program=program_of(new.id))
 
 
-def pinned_to(version: AgentVersion, *, most: int | None = None) -> list[UUID]:
-    """List the runs of a version that have not ended, the oldest first."""
+def pinned_to(
+    version: AgentVersion, *, after: UUID | None = None, most: int | None = None
+) -> list[UUID]:
+    """List the runs of a version that have not ended, the oldest first; `after` one of them."""
     rows = Run.objects.filter(agent_version=version).exclude(state__in=FINAL)
+    rows = rows if after is None else rows.filter(id__gt=after)
     return list(rows.order_by("id").values_list("id", flat=True)[:most])
 
 

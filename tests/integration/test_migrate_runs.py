@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from policy.core.actor import SYSTEM
-from policy.models import AuditEvent, Tenant
+from policy.models import AuditEvent, Role, Tenant
 from runs import queries
 from runs.agents import (
     Channel,
@@ -31,6 +32,7 @@ from runs.operations.fork import Fork, fork_run
 from runs.operations.migrate_runs import between
 from runs.operations.replay import replay_run
 from runs.operations.start import StartRun, start_run
+from tests.http import Api
 from tests.integration.engine_room import Room
 from tests.unit.runs import desk
 
@@ -135,6 +137,42 @@ def test_a_run_that_waits_for_a_person_goes_on_under_the_new_version(
         event = AuditEvent.objects.get(action="run.migrated")
         assert event.actor == "system:manage.py migrateruns"
         assert (event.detail["from"], event.detail["to"]) == ("1", "2")
+
+
+def test_over_http_it_is_looked_at_done_and_taken_back(room: Room) -> None:
+    run_id = asleep(room)
+    registry.register(NEW)
+    api = Api(UUID(room.ground.tenant), Role.OPERATOR)
+    asked = {"agent": "clerk", "from": "1", "to": "2"}
+
+    tried = api.post("/api/v1/migrations", {**asked, "dry_run": True}).json()
+    untouched = version_of(room, run_id)
+    done = api.post("/api/v1/migrations", asked).json()
+    moved = version_of(room, run_id)
+    undone = api.post(f"/api/v1/migrations/{done['migration']}/undo", {}).json()
+
+    fits = [{"run_id": run_id, "moved": True, "reasons": []}]
+    assert tried == {"migration": None, "dry_run": True, "results": fits, "next_after": None}
+    assert (done["results"], undone["results"]) == (fits, fits)
+    assert (untouched, moved, version_of(room, run_id)) == ("1", "2", "1")
+    with room.scope():
+        by = set(AuditEvent.objects.filter(subject=f"run/{run_id}", action__contains="migrat"))
+    assert {event.actor for event in by} == {"service:a caller"}
+
+
+def test_over_http_what_does_not_fit_says_why_and_others_may_not(room: Room) -> None:
+    run_id = asleep(room)
+    registry.register(replace(NEW, migrates={}))
+    asked = {"agent": "clerk", "from": "1", "to": "2"}
+    tenant = UUID(room.ground.tenant)
+
+    left = Api(tenant, Role.ADMIN).post("/api/v1/migrations", asked).json()["results"]
+    same = Api(tenant, Role.ADMIN).post("/api/v1/migrations", {**asked, "to": "1"})
+    viewer = Api(tenant, Role.VIEWER).post("/api/v1/migrations", asked)
+
+    assert [(one["moved"], bool(one["reasons"])) for one in left] == [(False, True)]
+    assert (same.status_code, viewer.status_code) == (422, 403)
+    assert version_of(room, run_id) == "1"
 
 
 def test_a_run_whose_code_is_gone_is_rescued_by_a_version_that_declares_it(

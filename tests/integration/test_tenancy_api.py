@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.urls import URLPattern
+from django.utils import timezone
 
 from agentops.urls import API
 from policy import tenancy
 from policy.models import Approval, AuditEvent, Budget, BudgetRaise, IdempotentAnswer
-from runs.models import Agent, Run
+from runs.models import Agent, Run, RunMigration
 from tests.http import (
     Api,
     a_backtest,
@@ -52,9 +53,30 @@ BODIES: dict[str, dict[str, Any]] = {
     "hold": {"position": "open", "reason": "mine"},
     "limits": A_LIMIT,
     "approve": {"approvals": []},
+    "migrations": {"agent": "helper", "from": "1", "to": "2"},
     "subscriptions": A_SUBSCRIPTION,
 }
 OPEN = {"health", "health/ready"}
+
+
+def a_migration(tenant: UUID, run_id: str) -> UUID:
+    with tenancy.scope(tenant):
+        version = Run.objects.get(pk=run_id).agent_version_id
+        row = RunMigration(
+            id=uuid4(),
+            tenant_id=tenant,
+            run_id=run_id,
+            migration=uuid4(),
+            from_version_id=version,
+            to_version_id=version,
+            super_step=0,
+            appended=False,
+            fencing_token=0,
+            by="system:test",
+            at=timezone.now(),
+        )
+        row.save(force_insert=True)
+        return row.migration
 
 
 class Foreign:
@@ -72,6 +94,7 @@ class Foreign:
             **a_proposal(tenant),
             **a_backtest(tenant),
             "limit_id": str(a_limit(tenant)),
+            "migration_id": str(a_migration(tenant, run["id"])),
             **a_notice(tenant, run["id"]),
             "principal_id": str(api.principal),
             "kind": "endpoint",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
@@ -16,9 +14,10 @@ from django.db import connection
 from runs.agents import Node, Program, graph
 from runs.agents.react import ReactSettings, react
 from tests.integration.engine_room import Room
+from tests.operator import Operator
 
-ROOT = Path(__file__).resolve().parents[2]
 SECRET = "sk-not-shown"
+OPERATORS: list[Operator] = []
 
 
 @pytest.fixture
@@ -34,16 +33,17 @@ class Refused(Exception):  # noqa: N818 - what happened
     """The command ended with an error, which it printed."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with Operator(tmp_path_factory.mktemp("operator"), {"THE_KEY": SECRET}) as found:
+        OPERATORS.append(found)
+        yield
+        OPERATORS.clear()
+
+
 def said(*words: str) -> str:
     """Run a command as an operator does: in a process of its own, with the system's role."""
-    done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "manage.py", *words],
-        cwd=ROOT,
-        env={**os.environ, "THE_KEY": SECRET, "AGENTOPS_DATABASE_ROLE": "system"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = OPERATORS[0].run(*words)
     if done.returncode:
         assert "Traceback" not in done.stderr
         raise Refused(done.stderr)

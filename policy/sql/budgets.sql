@@ -257,7 +257,7 @@ CREATE OR REPLACE FUNCTION policy_reserve(
   p_tenant uuid, p_budgets uuid[], p_run uuid,
   p_cost numeric, p_tokens bigint, p_model_calls bigint, p_tool_calls bigint,
   OUT lacking text, OUT reserved_at timestamptz
-) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_seen record;
 BEGIN
@@ -303,7 +303,7 @@ CREATE OR REPLACE FUNCTION policy_settle(
   p_reserved_cost numeric, p_reserved_tokens bigint,
   p_cost numeric, p_tokens bigint, p_model_calls bigint, p_tool_calls bigint
 ) RETURNS void LANGUAGE plpgsql
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_began timestamptz;
   v_told record;

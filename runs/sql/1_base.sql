@@ -16,6 +16,9 @@
 -- function is replaced; one whose parameters changed stands beside the old one, so that
 -- workers of the release before go on.
 --
+-- What is called for every super-step is in plpgsql, though one statement: before PostgreSQL 18 the
+-- plan of a function in sql is made anew at each call.
+--
 -- Every function that does not say that it crosses tenants sets the tenant for its own
 -- statement and is bound by row-level security. Every write names the fencing token; none
 -- matching means that the lease is lost. Time is the database's clock.
@@ -33,28 +36,31 @@ $$;
 -- Say whether a child is called off from above: an ancestor has ended or was asked to cancel,
 -- or the join that it or an ancestor belongs to is decided. Reads, and locks nothing.
 CREATE OR REPLACE FUNCTION runs_called_off(p_ancestors uuid[], p_join uuid) RETURNS boolean
-LANGUAGE sql STABLE AS $$
-  SELECT p_ancestors IS NOT NULL AND (
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_ancestors IS NOT NULL AND (
     EXISTS (SELECT 1 FROM runs_join WHERE id = p_join AND is_over)
     OR EXISTS (
       SELECT 1 FROM runs_run AS r LEFT JOIN runs_join AS j ON j.id = r.join_id
       WHERE r.id = ANY (p_ancestors)
-        AND (r.finished_at IS NOT NULL OR r.cancel_requested_at IS NOT NULL OR j.is_over)))
-$$;
+        AND (r.finished_at IS NOT NULL OR r.cancel_requested_at IS NOT NULL OR j.is_over)));
+END $$;
 
 -- Append events [[type, data], ...] after p_seq and give the new last number.
 CREATE OR REPLACE FUNCTION runs_emit(p_tenant uuid, p_run uuid, p_seq bigint, p_events jsonb)
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO runs_runevent (tenant_id, run_id, seq, type, data)
     SELECT p_tenant, p_run, p_seq + e.n, e.item ->> 0, e.item -> 1
-    FROM jsonb_array_elements(p_events) WITH ORDINALITY AS e (item, n)
-$$;
+    FROM jsonb_array_elements(p_events) WITH ORDINALITY AS e (item, n);
+END $$;
 
 CREATE OR REPLACE FUNCTION runs_audit(p_tenant uuid, p_actor text, p_action text, p_subject text, p_detail jsonb)
-RETURNS void LANGUAGE sql AS $$
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
-    VALUES (p_tenant, p_actor, p_action, p_subject, p_detail)
-$$;
+    VALUES (p_tenant, p_actor, p_action, p_subject, p_detail);
+END $$;
 
 CREATE OR REPLACE FUNCTION runs_nudge(p_tenant uuid, p_run uuid, p_super_step int, p_task text)
 RETURNS bigint LANGUAGE sql AS $$

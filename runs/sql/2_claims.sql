@@ -30,25 +30,26 @@ BEGIN
 END $$;
 
 -- A run's own facts, as the worker needs them.
-CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object(
-    'tenant', t.slug, 'policy', t.policy_version_id,
-    'roles', to_jsonb(p.roles), 'scopes', to_jsonb(p.scopes),
-    'spent', (b.cost_spent + b.cost_overdraft)::text, 'calls', b.tool_calls_spent + b.tool_calls_reserved,
-    'agent_version', p_run.agent_version_id, 'agent', p_run.agent_name,
-    'principal', p_run.principal_id, 'started_by', p_run.started_by,
-    'super_step', p_run.super_step, 'wakeups', p_run.wakeups, 'token', p_run.fencing_token,
-    'deadline', extract(epoch FROM p_run.deadline_at),
-    'now', extract(epoch FROM clock_timestamp()),
-    'cancel', p_run.cancel_requested_at IS NOT NULL
-      OR runs_called_off(p_run.ancestor_ids, p_run.join_id),
-    'above', CASE WHEN p_run.parent_id IS NOT NULL THEN (
-      SELECT jsonb_agg(agent_version_id) FROM runs_run WHERE id = ANY (p_run.ancestor_ids)) END)
-  FROM policy_tenant AS t
-  LEFT JOIN policy_principal AS p ON p.id = p_run.principal_id
-  LEFT JOIN policy_budget AS b ON b.id = p_run.budget_ids[1]
-  WHERE t.id = p_run.tenant_id
-$$;
+CREATE OR REPLACE FUNCTION runs_facts(p_run runs_run) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (SELECT jsonb_build_object(
+      'tenant', t.slug, 'policy', t.policy_version_id,
+      'roles', to_jsonb(p.roles), 'scopes', to_jsonb(p.scopes),
+      'spent', (b.cost_spent + b.cost_overdraft)::text, 'calls', b.tool_calls_spent + b.tool_calls_reserved,
+      'agent_version', p_run.agent_version_id, 'agent', p_run.agent_name,
+      'principal', p_run.principal_id, 'started_by', p_run.started_by,
+      'super_step', p_run.super_step, 'wakeups', p_run.wakeups, 'token', p_run.fencing_token,
+      'deadline', extract(epoch FROM p_run.deadline_at),
+      'now', extract(epoch FROM clock_timestamp()),
+      'cancel', p_run.cancel_requested_at IS NOT NULL
+        OR runs_called_off(p_run.ancestor_ids, p_run.join_id),
+      'above', CASE WHEN p_run.parent_id IS NOT NULL THEN (
+        SELECT jsonb_agg(agent_version_id) FROM runs_run WHERE id = ANY (p_run.ancestor_ids)) END)
+    FROM policy_tenant AS t
+    LEFT JOIN policy_principal AS p ON p.id = p_run.principal_id
+    LEFT JOIN policy_budget AS b ON b.id = p_run.budget_ids[1]
+    WHERE t.id = p_run.tenant_id);
+END $$;
 
 -- A log channel as of a super-step, oldest item first. What a rewind left behind is skipped.
 CREATE OR REPLACE FUNCTION runs_read_log(p_tenant uuid, p_run uuid, p_channel text, p_upto int)

@@ -40,7 +40,7 @@ END $$;
 -- of a tenant in one statement: what `runs_save` does for state running without more. Parts as in
 -- `runs_commit`; gives its answers by the part's place, none for a lost lease.
 CREATE OR REPLACE FUNCTION runs_go_on(p_parts jsonb) RETURNS jsonb
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   v_tenant uuid;
   v_answers jsonb := '{}';

@@ -29,7 +29,7 @@ $$;
 -- How many seats are free: tasks of a super-step that no worker has taken yet take one, too.
 CREATE OR REPLACE FUNCTION runs_free_seats() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
-SET enable_seqscan = off AS $$
+SET jit = off SET enable_seqscan = off AS $$
   SELECT public.runs_seats()
     - (SELECT count(*) FROM public.runs_run
         WHERE state IN ('queued', 'running') AND queue_at IS NULL)::int
@@ -40,7 +40,7 @@ $$;
 -- took yet, and runs whose holder is gone.
 CREATE OR REPLACE FUNCTION runs_awaited() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
-SET enable_seqscan = off AS $$
+SET jit = off SET enable_seqscan = off AS $$
   SELECT (SELECT count(*) FROM public.runs_run
       WHERE state IN ('queued', 'running') AND queue_at IS NULL AND (state = 'queued'
         OR (open_tasks = 0 AND coalesce(lease_expires_at <= clock_timestamp(), true))))::int
@@ -63,7 +63,7 @@ $$;
 -- Of one tenant one transaction at a time may, and only while it is young, for nobody else sees
 -- the seats that it takes before it commits; the others look afterwards.
 CREATE OR REPLACE FUNCTION runs_enter(p_tenant uuid, p_runs int) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_is_young boolean := clock_timestamp() < transaction_timestamp() + interval '100 milliseconds';
   v_is_first boolean := v_is_young AND pg_try_advisory_xact_lock(hashtextextended('runs_enter ' || p_tenant, 0));
@@ -106,7 +106,7 @@ $$;
 -- that bound; and how many a second were let in lately.
 CREATE OR REPLACE FUNCTION runs_in_line(p_tenant uuid, p_most int)
 RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
-SET enable_seqscan = off AS $$
+SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_most int := p_most;
 BEGIN
@@ -129,7 +129,7 @@ END $$;
 -- Reads the head of each line only.
 CREATE OR REPLACE FUNCTION runs_lines() RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
-SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+SET jit = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
 DECLARE
   v_free int;
   v_lines jsonb;
@@ -166,7 +166,7 @@ END $$;
 -- Admit runs [[tenant, run, begun, done], ...] that still stand in line, and leave a message for
 -- each: [[tenant, run, number], ...]. Who is just being cancelled is passed over.
 CREATE OR REPLACE FUNCTION runs_admit(p_turns jsonb) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public SET jit = off SET enable_seqscan = off AS $$
 DECLARE
   v_sent jsonb;
 BEGIN

@@ -44,14 +44,18 @@ END $$;
 
 -- Leave a message for each child of a run (of one join, if it is named) that has not ended.
 CREATE OR REPLACE FUNCTION runs_call_children(p_tenant uuid, p_run uuid, p_join uuid)
-RETURNS jsonb LANGUAGE sql VOLATILE AS $$
+RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  v_sent jsonb;
+BEGIN
   WITH sent AS (
     INSERT INTO runs_outboxmessage (tenant_id, run_id, task)
       SELECT p_tenant, id, '' FROM runs_run
       WHERE parent_id = p_run AND finished_at IS NULL AND (p_join IS NULL OR join_id = p_join)
       RETURNING run_id, id
-  ) SELECT coalesce(jsonb_agg(jsonb_build_array(run_id, id)), '[]') FROM sent
-$$;
+  ) SELECT coalesce(jsonb_agg(jsonb_build_array(run_id, id)), '[]') INTO v_sent FROM sent;
+  RETURN v_sent;
+END $$;
 
 -- A run was rewound: those of its children that it spawned since will not be joined by anybody,
 -- so they are called off, and a message is left for each.

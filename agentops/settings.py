@@ -194,7 +194,7 @@ SPECTACULAR_SETTINGS = {
         "PolicyStateEnum": ["draft", "active", "retired"],
         "RiskEnum": ["low", "medium", "high", "critical"],
         "BreakerStateEnum": ["closed", "open", "half_open"],
-        "ApprovalKindEnum": ["tool_call", "outcome_unknown", "guard"],
+        "ApprovalKindEnum": ["tool_call", "outcome_unknown", "guard", "answer"],
         "RaiseKindEnum": ["permanent", "once", "until"],
         "ProposalStateEnum": ["open", "confirmed", "declined"],
         "BudgetScopeEnum": ["run", "child", "thread", "agent", "user", "team", "tenant"],

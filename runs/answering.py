@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from policy.core.json import Json
+from policy.core.json import Json, digest
 from policy.core.outcomes import ErrorClass
 from policy.core.provenance import Label
 from policy.provenance import Answer
@@ -20,7 +20,8 @@ from runs.agents.program import Program
 from runs.asking.told import TOO_LONG, background_of
 from runs.core.checkpoint import Checkpoint
 from runs.core.effects import corrections
-from runs.core.reconcile import Advance, Commit, Fail, reconcile
+from runs.core.lifecycle import Reason, RunState
+from runs.core.reconcile import Advance, Commit, Fail, Suspend, reconcile
 from runs.core.results import TaskResult
 from runs.ports import Claimed
 from runs.shell import Shell
@@ -51,7 +52,33 @@ def reconciled(
         return commit
     rules = shell.world.answer_rules(claimed)
     checked = _checked(shell, claimed, program, commit.output, heard, rules)
+    if checked.asked_about(rules) and not checked.withheld(rules):
+        return _asked(shell, claimed, commit, checked)
     return _judged(commit, checked, rules)
+
+
+def _asked(shell: Shell, claimed: Claimed, commit: Advance, checked: Checked) -> Commit:
+    """Hold an answer until a person lets it leave, gives another, or refuses it.
+
+    What is redacted is redacted before they see it, and in what leaves.
+    """
+    told = checked.told()
+    named = digest(guarding.ANSWER, claimed.lease.run_id, commit.output)
+    row = guarding.asked(claimed, guarding.ANSWER)
+    if row is None:
+        request = {"answer": checked.value, "found": told}
+        why = f"May this answer leave? It holds {', '.join(told)}"[:450]
+        asks = guarding.Asks(guarding.ANSWER, guarding.ANSWER, "answer", named, request, why)
+        guarding.put(shell.store, claimed, asks, shell.mint)
+    if row is None or row.approval == "open":
+        return Suspend(state=RunState.INTERRUPTED, reason=Reason.APPROVAL, due_at=None)
+    by = {"found": told, "by": row.approval_by}
+    if row.approval == "responded":
+        return replace(commit, output=row.approval_result, told=(("answer.checked", by),))
+    if row.approval == "approved" and row.digest == named:
+        return replace(commit, output=checked.value, told=(("answer.checked", by),))
+    detail = f"the answer was withheld: {guarding.refusal(row)}"
+    return Fail(error_class=ErrorClass.POLICY_DENIED, detail=detail[:500])
 
 
 def _checked(

@@ -1,11 +1,16 @@
-"""A run that seems to lead nowhere, and whose agent wants a person asked whether it goes on."""
+"""Questions of the engine itself: whether a run goes on, and whether its answer may leave.
+
+A run is asked about that seems to lead nowhere, where its agent wants that; an answer in which
+something was found, where its tenant wants that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from policy.core.json import digest
+from policy.core.json import JsonObject, digest
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
 from runs.core.guards import TASK
 from runs.core.lifecycle import Reason, RunState
@@ -14,13 +19,15 @@ from runs.errors import LeaseLost
 from runs.ports import Claimed, Put, PutEffect, Question, Save, Settled, Store
 
 NAME: Final = "loop guard"
+ANSWER: Final = "answer check"
+"""The place of the question whether an answer may leave, and what asks it."""
 SECONDS_TO_DECIDE: Final = 7 * 24 * 3600.0
 """How long a person has; nobody's answer is a no."""
 
 
-def asked(claimed: Claimed) -> Recorded | None:
+def asked(claimed: Claimed, task: str = TASK) -> Recorded | None:
     """Find the question in the ledger of the present super-step."""
-    return next((row for row in claimed.ledger if row.place.task == TASK), None)
+    return next((row for row in claimed.ledger if row.place.task == task), None)
 
 
 def leave(claimed: Claimed) -> bool:
@@ -30,11 +37,13 @@ def leave(claimed: Claimed) -> bool:
 
 
 def answered(claimed: Claimed) -> list[Settled]:
-    """Settle the question that was answered, with the super-step that it let begin."""
-    row = asked(claimed)
-    if row is None or row.state is not EffectState.HELD or row.approval != "approved":
-        return []
-    return [Settled(place=row.place, state=EffectState.DONE, outcome={"value": "go on"})]
+    """Settle the questions that were answered, with the super-step that they let go on."""
+    rows = [row for task in (TASK, ANSWER) if (row := asked(claimed, task)) is not None]
+    return [
+        Settled(place=row.place, state=EffectState.DONE, outcome={"value": "go on"})
+        for row in rows
+        if row.state is EffectState.HELD and row.approval in {"approved", "responded"}
+    ]
 
 
 def refusal(row: Recorded) -> str:
@@ -45,29 +54,46 @@ def refusal(row: Recorded) -> str:
 
 
 def ask(store: Store, claimed: Claimed, stop: Stop, mint: Callable[[], str]) -> None:
+    """Ask a person whether a run goes on; raises as `put`."""
+    why = f"Shall it go on? {stop.detail}"
+    named = digest(NAME, claimed.lease.run_id, claimed.lease.super_step, stop.detail)
+    put(store, claimed, Asks(TASK, NAME, "guard", named, {"why": stop.detail}, why), mint)
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A question of the engine itself, at a place of its own in the super-step."""
+
+    task: str
+    name: str
+    kind: str
+    digest: str
+    request: JsonObject
+    reason: str
+
+
+def put(store: Store, claimed: Claimed, asks: Asks, mint: Callable[[], str]) -> None:
     """Write the question down and ask a person.
 
     Raises:
         LeaseLost: somebody else holds the run; nothing was written.
     """
-    place = Place(claimed.lease.super_step, TASK, 0)
-    named = digest(NAME, claimed.lease.run_id, place.super_step, stop.detail)
     wish = PutEffect(
-        place=place,
+        place=Place(claimed.lease.super_step, asks.task, 0),
         kind=EffectKind.GUARD,
-        name=NAME,
+        name=asks.name,
         version="",
         effect="read",
-        digest=named,
-        request={"why": stop.detail},
+        digest=asks.digest,
+        request=asks.request,
         state=EffectState.HELD,
         question=Question(
             id=mint(),
-            kind="guard",
-            digest=named,
+            kind=asks.kind,
+            digest=asks.digest,
             policy_version=claimed.policy_version_id or "",
             rule="",
-            reason=f"Shall it go on? {stop.detail}",
+            reason=asks.reason,
             seconds=SECONDS_TO_DECIDE,
         ),
     )

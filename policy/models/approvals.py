@@ -24,11 +24,12 @@ class ApprovalState(models.TextChoices):
 
 
 class ApprovalKind(models.TextChoices):
-    """What is asked: may this call happen, or did it happen."""
+    """What is asked: may a call happen, did it, does a run go on, may its answer leave."""
 
     TOOL_CALL = "tool_call"
     OUTCOME_UNKNOWN = "outcome_unknown"
     GUARD = "guard"
+    ANSWER = "answer"
 
 
 class Approval(TenantRow):

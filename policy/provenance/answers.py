@@ -25,6 +25,7 @@ class Mode(StrEnum):
     """What is done with an answer that holds such things."""
 
     REDACT = "redact"
+    ASK = "ask"
     WITHHOLD = "withhold"
     REPORT = "report"
 
@@ -84,6 +85,10 @@ class Checked:
     def withheld(self, rules: Rules) -> bool:
         """Say whether it may not leave at all."""
         return any(rules.mode(one.kind) is Mode.WITHHOLD for one in self.found)
+
+    def asked_about(self, rules: Rules) -> bool:
+        """Say whether it leaves only if a person lets it."""
+        return any(rules.mode(one.kind) is Mode.ASK for one in self.found)
 
     def told(self) -> JsonObject:
         """Count what was found, by its words."""

@@ -72,6 +72,7 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         agents=[one.name for one in queries.agents() if one.name != approval.agent],
         is_unknown=approval.kind == "outcome_unknown",
         is_guard=approval.kind == "guard",
+        is_answer=approval.kind == "answer",
         needs_confirmation=approval.kind == "tool_call" and facts.needs_confirmation,
     )
 

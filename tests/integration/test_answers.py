@@ -11,10 +11,10 @@ from gateway.operations.add_endpoint import add_endpoint
 from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.errors import InvalidSetting
-from policy.models import AuditEvent
+from policy.models import Approval, AuditEvent
 from policy.operations.set_tenant import set_answers
 from runs.agents import Context, Program
-from tests.http import Api, a_run, an_agent
+from tests.http import Api, a_person, a_run, an_agent, signed_in
 from tests.integration.desk_agents import of
 from tests.integration.engine_room import Room
 
@@ -64,6 +64,67 @@ def test_what_the_tenant_says_counts_and_is_written_down(room: Room) -> None:
     assert told["answers"] == {"secrets": "withhold"}
     assert (room.state(run_id), room.output(run_id)) == ("failed", None)
     assert "withheld" in room.error(run_id)
+
+
+def asking(room: Room) -> tuple[str, Approval]:
+    with_key(room)
+    with room.scope():
+        set_answers({"secrets": "ask"}, by=SYSTEM)
+    run_id = room.play(a_teller(f"the key is {KEY}"))
+    with room.scope():
+        return run_id, Approval.objects.get(run_id=run_id)
+
+
+@pytest.mark.parametrize(
+    ("decision", "more", "state", "output"),
+    [
+        ("approve", {}, "succeeded", f"the key is {KEY}"),
+        ("respond", {"result": "ask me in person"}, "succeeded", "ask me in person"),
+        ("reject", {"reason": "not by mail"}, "failed", None),
+    ],
+)
+def test_a_person_lets_an_answer_leave_gives_another_or_refuses_it(
+    room: Room, decision: Any, more: dict[str, Any], state: str, output: Any
+) -> None:
+    run_id, asked = asking(room)
+    waits = room.run(run_id)
+    api = Api(UUID(room.ground.tenant), "reviewer")
+    shown = api.get(f"/api/v1/approvals/{asked.pk}")
+    masked = Api(UUID(room.ground.tenant), "viewer").get(f"/api/v1/approvals/{asked.pk}")
+
+    body = {"decision": decision, "digest": asked.digest, **more}
+    path = f"/api/v1/approvals/{asked.pk}/decide"
+    answer = api.post(path, body, If_Match=f'"{asked.version}"')
+    room.go_on(run_id)
+
+    assert (waits.state, waits.reason) == ("interrupted", "approval")
+    assert shown.json()["arguments"]["answer"] == f"the key is {KEY}"
+    assert KEY not in masked.content.decode()
+    assert answer.status_code == 200, answer.content
+    assert (room.state(run_id), room.output(run_id)) == (state, output)
+    assert room.run(run_id).state == state
+
+
+def test_an_answer_that_nobody_decides_about_does_not_leave(room: Room) -> None:
+    run_id, asked = asking(room)
+
+    room.pass_time(run_id, 8 * 24 * 3600)
+    room.go_on(run_id)
+
+    assert asked.kind == "answer"
+    assert (room.state(run_id), room.output(run_id)) == ("failed", None)
+
+
+def test_the_page_of_an_answer_shows_what_may_be_done_with_it(room: Room) -> None:
+    _, asked = asking(room)
+    tenant = UUID(room.ground.tenant)
+    client = signed_in(a_person(tenant, "reviewer"), tenant)
+
+    page = client.get(f"/admin/approvals/{asked.pk}/").content.decode()
+
+    assert "may it leave?" in page
+    assert "Let it leave as it is" in page
+    assert "Edit the arguments" not in page
 
 
 @pytest.mark.parametrize("wanted", [{"secrets": "hide"}, {"jokes": "redact"}, {"": ""}])

@@ -79,7 +79,7 @@ class Command(BaseCommand):
             "--answers",
             action="append",
             metavar="KIND=MODE",
-            help="what is done with secrets, links or ids in answers: redact, withhold or report",
+            help="what is done with secrets, links, ids in answers: redact, ask, withhold, report",
         )
         _offer_shares(change)
         show = verbs.add_parser("show", help="show what holds for a tenant")

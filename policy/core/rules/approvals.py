@@ -22,6 +22,9 @@ BECOMES: Final[Mapping[tuple[str, str], str]] = {
     ("tool_call", "respond"): "responded",
     ("guard", "approve"): "approved",
     ("guard", "reject"): "rejected",
+    ("answer", "approve"): "approved",
+    ("answer", "reject"): "rejected",
+    ("answer", "respond"): "responded",
     ("outcome_unknown", "happened"): "happened",
     ("outcome_unknown", "not_happened"): "not_happened",
 }

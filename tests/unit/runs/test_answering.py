@@ -84,3 +84,56 @@ def test_what_is_withheld_fails_the_run_and_says_why_without_it() -> None:
     assert (played.state, played.output) == ("failed", None)
     assert "withheld" in str(played.error)
     assert "hunter2" not in str(played.error)
+
+
+def asking_about(says: str = "It is hunter2-hunter2.") -> Played:
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    return play(desk.a_desk(), "Say it", model=[says], answers=rules)
+
+
+def test_a_person_is_asked_and_sees_the_answer_with_what_was_found() -> None:
+    played = asking_about()
+
+    [question] = played.approvals
+    assert (played.state, played.reason, played.output) == ("interrupted", "approval", None)
+    assert question.kind == "answer"
+    assert "hunter2-hunter2" in str(question.arguments["answer"])
+    assert question.arguments["found"] == {"secrets: a credential of the tenant": 1}
+
+
+def test_an_answer_that_a_person_lets_go_leaves_as_it_is() -> None:
+    played = asking_about().approve()
+
+    assert (played.state, played.output) == ("succeeded", {"answer": "It is hunter2-hunter2."})
+
+
+def test_an_answer_that_a_person_refuses_does_not_leave() -> None:
+    played = asking_about().reject("no")
+
+    assert (played.state, played.output) == ("failed", None)
+    assert "withheld" in str(played.error)
+    assert "hunter2" not in str(played.error)
+
+
+def test_an_answer_without_findings_asks_nobody() -> None:
+    assert asking_about("Nothing to see.").state == "succeeded"
+
+
+def test_data_for_a_stranger_in_a_link_does_not_leave_without_a_person() -> None:
+    desk.world.forget()
+    rules = Rules(modes={"links": Mode.ASK})
+    script = [calls(("desk.read", {"order": 7})), LEAK]
+    played = play(desk.a_desk(), "Look", model=script, tools=reading("as I say"), answers=rules)
+
+    assert (played.state, played.output) == ("interrupted", None)
+    assert played.reject("a stranger's page").output is None
+
+
+@pytest.mark.parametrize("crash", range(1, 7))
+def test_a_crash_asks_once_and_lets_leave_what_was_approved(crash: int) -> None:
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    script = ["It is hunter2-hunter2."]
+    played = play(desk.a_desk(), "Say it", model=script, answers=rules, crash_before_write=crash)
+
+    assert len(played.approvals) == 1
+    assert played.approve().output == {"answer": "It is hunter2-hunter2."}

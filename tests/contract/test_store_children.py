@@ -16,8 +16,18 @@ from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import Reason, RunState
 from runs.core.plan import first_checkpoint
 from runs.ports import Brood, Claimed, Joined, Newborn, Put, PutEffect, Save, Spawned, Wait
-from tests.contract.builds import FIRST, a_model, a_save, a_tool, at_once, ended, put, waiting
-from tests.contract.grounds import LEASE, Ground, agent_of, claim
+from tests.contract.builds import (
+    FIRST,
+    a_model,
+    a_save,
+    a_tool,
+    at_once,
+    ended,
+    fanned_out,
+    put,
+    waiting,
+)
+from tests.contract.grounds import LEASE, Ground, agent_of, claim, claim_task
 
 SECOND = Place(0, "a", 1)
 NOTHING = Amounts()
@@ -322,6 +332,21 @@ def test_a_child_that_ended_is_not_at_work_any_more_and_counts_in_all(ground: Gr
 
     assert more.refused == ""
     assert over.refused == "3 children and 1 more: a run of this agent starts 3 at most"
+
+
+def test_tasks_that_spawn_at_the_same_moment_are_counted_in_turn(
+    ground: Ground,
+) -> None:
+    run_id = ground.start("a", "b", "c")
+    tasks = [claim_task(ground, nudge) for nudge in fanned_out(ground, run_id)]
+
+    def begets(task: Claimed) -> Spawned:
+        wish = a_child(Place(0, task.lease.task, 0))
+        return ground.store.spawn(task.lease, wish, a_brood(task, 2, total=5), [])
+
+    spawned = at_once([partial(begets, task) for task in tasks])
+
+    assert sorted(bool(one.refused) for one in spawned) == [False, False, True]
 
 
 def test_whoever_lost_its_lease_is_not_told_of_bounds(ground: Ground) -> None:

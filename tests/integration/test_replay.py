@@ -18,7 +18,7 @@ from runs.operations.replay import Replayed, replay_run
 from runs.operations.start import StartRun, start_run
 from tests.http import Api
 from tests.integration.engine_room import Room
-from tests.integration.test_set_up_commands import Refused, said
+from tests.integration.test_set_up_commands import Refused, operator, said  # noqa: F401
 from tests.integration.test_time_travel import held
 from tests.unit.runs import desk
 

@@ -17,7 +17,8 @@ COUNT_EVERY: Final = 50
 
 STANDS: Final = """
 SELECT count(*) FILTER (WHERE queue_at IS NOT NULL AND tenant_id = %(crowd)s),
-  count(*) FILTER (WHERE finished_at IS NULL AND tenant_id = %(crowd)s), count(*),
+  count(*) FILTER (WHERE finished_at IS NULL AND tenant_id = %(crowd)s),
+  count(*) FILTER (WHERE tenant_id = %(crowd)s),
   coalesce(sum(super_step), 0)
 FROM runs_run
 """
@@ -43,7 +44,7 @@ class Highest:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """How it stands: the crowd's runs in line and unfinished; all runs, and their steps."""
+    """How it stands: the crowd's runs in line, unfinished, and in all; the steps of all runs."""
 
     in_line: int
     unfinished: int

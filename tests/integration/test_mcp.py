@@ -155,7 +155,7 @@ def test_a_server_that_is_not_there_did_nothing() -> None:
 
 def test_a_hanging_tool_is_left_in_doubt_and_holds_up_no_other(port: int) -> None:
     async def scene() -> tuple[Outcome, Outcome]:
-        hanging = asyncio.ensure_future(mcp.call(a_call("sleep", port, seconds=30), seconds=0.3))
+        hanging = asyncio.ensure_future(mcp.call(a_call("sleep", port, seconds=30), seconds=2))
         other = await mcp.call(a_call("double", port, n=4), seconds=5)
         return await hanging, other
 

@@ -10,7 +10,13 @@ from uuid import UUID
 from policy import reviews
 from policy.core.actor import Actor
 from policy.core.json import Json, JsonObject, storable
-from policy.core.rules.approvals import BECOMES, Asked, terms_from_json, why_not_approve
+from policy.core.rules.approvals import (
+    BECOMES,
+    Asked,
+    lets_happen,
+    terms_from_json,
+    why_not_approve,
+)
 from policy.errors import InvalidDecision, NotAllowed
 from policy.models import Approval, ApprovalState, DecisionAction
 from policy.reviews import Act
@@ -65,7 +71,7 @@ def decide_approval(command: Decide, *, by: Actor, now: datetime) -> ApprovalSta
     if command.decision == "edit":
         edited(approval, command.arguments or {}, by=by, reason=command.reason, now=now)
         return ApprovalState.OPEN
-    if command.decision == "approve" and not _is_last(question, by):
+    if lets_happen(approval.kind, command.decision) and not _is_last(question, by):
         vote = Act(action=DecisionAction.APPROVE, at=now, reason=command.reason)
         reviews.note(approval, by, vote)
         _free(approval)
@@ -95,6 +101,8 @@ def _must_fit(command: Decide, approval: Approval) -> None:
         raise InvalidDecision(NEEDS_A_REASON[decision])
     if decision == "respond" and command.result in (None, ""):
         raise InvalidDecision("an answer needs a result: it becomes the result of the call")
+    if (kind, decision) == ("answer", "respond") and terms_from_json(approval.terms).needed > 1:
+        raise InvalidDecision("where several must let an answer leave nobody gives another alone")
     if command.state and decision not in FITTING:
         raise InvalidDecision(f"the state is corrected with {', '.join(sorted(FITTING))}")
     if command.state and terms_from_json(approval.terms).needed > 1:

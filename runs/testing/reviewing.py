@@ -8,7 +8,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from policy.core.json import Json, JsonObject, digest
-from policy.core.rules.approvals import BECOMES, Asked, OnTimeout, Reviewer, why_not_approve
+from policy.core.rules.approvals import (
+    BECOMES,
+    Asked,
+    OnTimeout,
+    Reviewer,
+    lets_happen,
+    why_not_approve,
+)
 from policy.errors import ApprovalNotOpen, InvalidDecision, NotAllowed
 from runs.testing.rows import ApprovalRow, stored
 
@@ -41,7 +48,9 @@ def decide(
         raise InvalidDecision(f"{decision} does not fit an approval of kind {row.kind}")
     if state == "rejected" and not reason.strip():
         raise InvalidDecision("a rejection needs a reason: the agent is told it")
-    if decision == "approve" and not _votes(row, by):
+    if (row.kind, decision) == ("answer", "respond") and row.terms.needed > 1:
+        raise InvalidDecision("where several must let an answer leave nobody gives another alone")
+    if lets_happen(row.kind, decision) and not _votes(row, by):
         return None
     row.state, row.decided_by = state, by
     row.decision_reason, row.result = reason, stored(result)

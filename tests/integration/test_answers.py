@@ -10,10 +10,12 @@ import pytest
 from gateway.operations.add_endpoint import add_endpoint
 from policy import tenancy
 from policy.core.actor import SYSTEM
-from policy.errors import InvalidSetting
+from policy.core.rules.approvals import ApprovalTerms, terms_to_json
+from policy.errors import InvalidDecision, InvalidSetting
 from policy.models import Approval, AuditEvent
 from policy.operations.set_tenant import set_answers
 from runs.agents import Context, Program
+from runs.operations.decide import Decide, decide_approval
 from tests.http import Api, a_person, a_run, an_agent, signed_in
 from tests.integration.desk_agents import of
 from tests.integration.engine_room import Room
@@ -103,6 +105,41 @@ def test_a_person_lets_an_answer_leave_gives_another_or_refuses_it(
     assert answer.status_code == 200, answer.content
     assert (room.state(run_id), room.output(run_id)) == (state, output)
     assert room.run(run_id).state == state
+
+
+@pytest.mark.parametrize("decision", ["approve", "respond"])
+def test_nobody_lets_the_answer_of_their_own_run_leave_in_any_words(
+    room: Room, decision: str
+) -> None:
+    run_id, row = asking(room)
+    api = Api(UUID(room.ground.tenant), "reviewer")
+    with room.scope():
+        Approval.objects.filter(pk=row.pk).update(started_by=api.principal)
+
+    body = {"decision": decision, "digest": row.digest, "result": row.arguments["answer"]}
+    answer = api.post(f"/api/v1/approvals/{row.pk}/decide", body, If_Match=f'"{row.version}"')
+    room.go_on(run_id)
+
+    assert (answer.status_code, room.output(run_id)) == (403, None), answer.content
+    assert room.run(run_id).state == "interrupted"
+
+
+def test_where_several_must_let_an_answer_leave_nobody_gives_another_alone(room: Room) -> None:
+    _, row = asking(room)
+    terms = terms_to_json(ApprovalTerms(quorum=2))
+    with room.scope():
+        Approval.objects.filter(pk=row.pk).update(terms=terms)
+        row.refresh_from_db()
+        command = Decide(
+            approval_id=row.pk,
+            decision="respond",
+            digest=row.digest,
+            version=row.version,
+            result="mine",
+        )
+
+        with pytest.raises(InvalidDecision, match="gives another alone"):
+            decide_approval(command, by=SYSTEM, now=room.now())
 
 
 def test_an_answer_that_nobody_decides_about_does_not_leave(room: Room) -> None:

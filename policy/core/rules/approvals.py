@@ -131,6 +131,11 @@ def why_not_decide(asked: Asked, who: Reviewer) -> str:
     return ""
 
 
+def lets_happen(kind: str, decision: str) -> bool:
+    """Say whether a decision is a permission: whoever gives another answer lets that one leave."""
+    return decision == "approve" or (kind, decision) == ("answer", "respond")
+
+
 def why_not_approve(asked: Asked, who: Reviewer) -> str:
     """Say why somebody's approval would not count; empty where it does.
 

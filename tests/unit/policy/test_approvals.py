@@ -14,6 +14,7 @@ from policy.core.rules.approvals import (
     OnTimeout,
     Reviewer,
     Rung,
+    lets_happen,
     terms_from_json,
     terms_to_json,
     why_not_approve,
@@ -69,6 +70,16 @@ def test_whose_approval_counts(question: Asked, why: str) -> None:
 
     assert why in said
     assert bool(said) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("kind", "permissions"),
+    [("tool_call", ["approve"]), ("answer", ["approve", "respond"])],
+)
+def test_which_decisions_are_permissions(kind: str, permissions: list[str]) -> None:
+    decisions = ["approve", "edit", "reject", "respond"]
+
+    assert [one for one in decisions if lets_happen(kind, one)] == permissions
 
 
 @pytest.mark.parametrize(

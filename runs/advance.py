@@ -306,8 +306,12 @@ class _Carrying:
         effects = [effect for done in executed.values() for effect in done.effects]
         effects += guarding.answered(self.claimed)
         heard = [answer for done in executed.values() for answer in done.heard]
-        commit = reconciled(self.shell, self.claimed, self.program, self.checkpoint, results, heard)
+        stand = self.shell, self.claimed, self.program, self.checkpoint
+        commit, asks = reconciled(*stand, results, heard)
         save = self._save_of(commit, executed)
+        if asks is not None:  # what led to the answer is written with the question about it
+            guarding.put(self.shell.store, self.claimed, asks, self.shell.mint, before=effects)
+            effects = []
         saved = self.engine.save(self.lease, _with_effects(save, effects))
         return self._after(commit, saved)
 
@@ -316,7 +320,8 @@ class _Carrying:
         match commit:
             case Advance() as done:
                 self.steps += 1
-                facts = self._facts(done.checkpoint)
+                tasks = [task.id for task in self.checkpoint.tasks]
+                facts = {"super_step": done.checkpoint.super_step, "tasks": tasks}
                 events: list[Any] = [("super_step.committed", facts), *done.told]
                 if done.ended:
                     events.append(("run.succeeded", {}))
@@ -348,10 +353,6 @@ class _Carrying:
             for task, done in executed.items()
             if isinstance(done.result, Finished)
         }
-
-    def _facts(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        tasks = [task.id for task in self.checkpoint.tasks]
-        return {"super_step": checkpoint.super_step, "tasks": tasks}
 
     def _onward(self) -> RunState:
         """Go on in this message while the burst lasts, else chain the next one."""

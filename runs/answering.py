@@ -19,7 +19,7 @@ from runs import guarding
 from runs.agents.program import Program
 from runs.asking.told import TOO_LONG, background_of
 from runs.core.checkpoint import Checkpoint
-from runs.core.effects import corrections
+from runs.core.effects import Recorded, corrections
 from runs.core.lifecycle import Reason, RunState
 from runs.core.reconcile import Advance, Commit, Fail, Suspend, reconcile
 from runs.core.results import TaskResult
@@ -36,10 +36,11 @@ def reconciled(
     checkpoint: Checkpoint,
     results: Mapping[str, TaskResult],
     heard: Sequence[Answer],
-) -> Commit:
+) -> tuple[Commit, guarding.Asks | None]:
     """Merge a super-step's results; an answer leaves as the tenant's settings say.
 
-    `heard` is what its tasks were told, those that were executed here.
+    `heard` is what its tasks were told, those that were executed here. Gives what a person is to
+    be asked, too, if anything.
     """
     commit = reconcile(
         program.graph,
@@ -49,36 +50,55 @@ def reconciled(
         corrections=corrections(claimed.ledger),
     )
     if not isinstance(commit, Advance) or not commit.ended or commit.output is None:
-        return commit
+        return commit, None
     rules = shell.world.answer_rules(claimed)
     checked = _checked(shell, claimed, program, commit.output, heard, rules)
-    if checked.asked_about(rules) and not checked.withheld(rules):
-        return _asked(shell, claimed, commit, checked)
-    return _judged(commit, checked, rules)
-
-
-def _asked(shell: Shell, claimed: Claimed, commit: Advance, checked: Checked) -> Commit:
-    """Hold an answer until a person lets it leave, gives another, or refuses it.
-
-    What is redacted is redacted before they see it, and in what leaves.
-    """
-    told = checked.told()
-    named = digest(guarding.ANSWER, claimed.lease.run_id, commit.output)
     row = guarding.asked(claimed, guarding.ANSWER)
-    if row is None:
-        request = {"answer": checked.value, "found": told}
-        why = f"May this answer leave? It holds {', '.join(told)}"[:450]
-        asks = guarding.Asks(guarding.ANSWER, guarding.ANSWER, "answer", named, request, why)
-        guarding.put(shell.store, claimed, asks, shell.mint)
-    if row is None or row.approval == "open":
-        return Suspend(state=RunState.INTERRUPTED, reason=Reason.APPROVAL, due_at=None)
-    by = {"found": told, "by": row.approval_by}
+    if row is not None and row.approval != "open":  # whatever the settings say by now
+        return _decided(claimed, commit, row, checked, rules), None
+    if checked.withheld(rules) or (row is None and not checked.asked_about(rules)):
+        return _judged(commit, checked, rules), None
+    waits = Suspend(state=RunState.INTERRUPTED, reason=Reason.APPROVAL, due_at=None)
+    return waits, _asks(claimed, commit, checked) if row is None else None
+
+
+def _asks(claimed: Claimed, commit: Advance, checked: Checked) -> guarding.Asks:
+    """Ask whether an answer may leave. What is redacted is redacted before anybody sees it."""
+    told = checked.told()
+    return guarding.Asks(
+        task=guarding.ANSWER,
+        name=guarding.ANSWER,
+        kind="answer",
+        digest=_named(claimed, commit),
+        request={"answer": checked.value, "found": told},
+        reason=f"May this answer leave? It holds {', '.join(told)}"[:450],
+    )
+
+
+def _named(claimed: Claimed, commit: Advance) -> str:
+    return digest(guarding.ANSWER, claimed.lease.run_id, commit.output)
+
+
+def _decided(
+    claimed: Claimed, commit: Advance, row: Recorded, checked: Checked, rules: Rules
+) -> Commit:
+    """Let leave what a person was shown, or what they gave in its place; or nothing."""
+    shown = row.approval_arguments or {}
+    by = {"found": shown.get("found", {}), "by": row.approval_by}
     if row.approval == "responded":
         return replace(commit, output=row.approval_result, told=(("answer.checked", by),))
-    if row.approval == "approved" and row.digest == named:
-        return replace(commit, output=checked.value, told=(("answer.checked", by),))
-    detail = f"the answer was withheld: {guarding.refusal(row)}"
-    return Fail(error_class=ErrorClass.POLICY_DENIED, detail=detail[:500])
+    if row.approval != "approved":
+        return _withheld(guarding.refusal(row, "may leave"))
+    if checked.withheld(rules):
+        return _judged(commit, checked, rules)
+    if row.digest != _named(claimed, commit) or "answer" not in shown:
+        return _withheld("it is another answer than the one that was approved")
+    return replace(commit, output=shown["answer"], told=(("answer.checked", by),))
+
+
+def _withheld(why: str) -> Fail:
+    detail = f"the answer was withheld: {why}"[:500]
+    return Fail(error_class=ErrorClass.POLICY_DENIED, detail=detail)
 
 
 def _checked(
@@ -105,8 +125,5 @@ def _judged(commit: Advance, checked: Checked, rules: Rules) -> Commit:
         return commit
     told = checked.told()
     if checked.withheld(rules):
-        listed = ", ".join(told)
-        return Fail(
-            error_class=ErrorClass.POLICY_DENIED, detail=f"the answer was withheld: {listed}"[:500]
-        )
+        return _withheld(", ".join(told))
     return replace(commit, output=checked.value, told=(("answer.checked", {"found": told}),))

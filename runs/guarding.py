@@ -6,7 +6,7 @@ something was found, where its tenant wants that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,18 +46,19 @@ def answered(claimed: Claimed) -> list[Settled]:
     ]
 
 
-def refusal(row: Recorded) -> str:
+def refusal(row: Recorded, may: str = "goes on") -> str:
     """Say who stopped the run."""
     if row.approval == "rejected":
         return f"stopped by {row.approval_by}: {row.approval_reason}"
-    return "nobody said in time that it goes on"
+    return f"nobody said in time that it {may}"
 
 
 def ask(store: Store, claimed: Claimed, stop: Stop, mint: Callable[[], str]) -> None:
     """Ask a person whether a run goes on; raises as `put`."""
     why = f"Shall it go on? {stop.detail}"
     named = digest(NAME, claimed.lease.run_id, claimed.lease.super_step, stop.detail)
-    put(store, claimed, Asks(TASK, NAME, "guard", named, {"why": stop.detail}, why), mint)
+    asks = Asks(TASK, NAME, "guard", named, {"why": stop.detail}, why)
+    put(store, claimed, asks, mint, before=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,15 @@ class Asks:
     reason: str
 
 
-def put(store: Store, claimed: Claimed, asks: Asks, mint: Callable[[], str]) -> None:
-    """Write the question down and ask a person.
+def put(
+    store: Store,
+    claimed: Claimed,
+    asks: Asks,
+    mint: Callable[[], str],
+    *,
+    before: Sequence[Settled],
+) -> None:
+    """Write the question down and ask a person, in one commit with what it is asked about.
 
     Raises:
         LeaseLost: somebody else holds the run; nothing was written.
@@ -97,7 +105,7 @@ def put(store: Store, claimed: Claimed, asks: Asks, mint: Callable[[], str]) -> 
             seconds=SECONDS_TO_DECIDE,
         ),
     )
-    if store.put_effect(claimed.lease, wish, ()) is Put.LEASE_LOST:
+    if store.put_effect(claimed.lease, wish, before) is Put.LEASE_LOST:
         raise LeaseLost(claimed.lease.run_id, claimed.lease.token)
 
 

@@ -300,7 +300,7 @@ def _detail(approval_id: UUID, actor: Actor, now: datetime) -> Answer:
 def _reviewable(found: ApprovalView, actor: Actor) -> list[Reviewable]:
     if not found.is_open:
         return []
-    channels = reviewable(found.run_id)
+    channels = [] if found.kind == "answer" else reviewable(found.run_id)
     return channels if actor.sees_content else [one.masked() for one in channels]
 
 

@@ -78,8 +78,10 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
 
 
 def _reviewable(approval: ApprovalView, request: StaffRequest) -> list[Reviewable]:
-    """List what may be corrected with a decision here: nothing where several must approve."""
-    if not approval.is_open or approval.asked.needed > 1 or not may(request.actor, Role.REVIEWER):
+    """List what may be corrected here: nothing where several must approve, or of an answer."""
+    if approval.kind == "answer" or not may(request.actor, Role.REVIEWER):
+        return []
+    if not approval.is_open or approval.asked.needed > 1:
         return []
     return reviewable(approval.run_id)
 

@@ -58,7 +58,8 @@ class Recorded:
     """A row of the ledger, as a task that starts over finds it.
 
     `approval` is the state of the approval it was held for, empty where there was none.
-    `approval_arguments` are a person's, where they edited the call; None where nobody did.
+    `approval_arguments` are a person's, where they edited the call, and what was shown of a run's
+    answer; None else.
     `corrections` are what they put in the place of channels, with the decision.
     """
 

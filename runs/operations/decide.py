@@ -103,12 +103,19 @@ def _must_fit(command: Decide, approval: Approval) -> None:
         raise InvalidDecision("an answer needs a result: it becomes the result of the call")
     if (kind, decision) == ("answer", "respond") and terms_from_json(approval.terms).needed > 1:
         raise InvalidDecision("where several must let an answer leave nobody gives another alone")
-    if command.state and decision not in FITTING:
-        raise InvalidDecision(f"the state is corrected with {', '.join(sorted(FITTING))}")
-    if command.state and terms_from_json(approval.terms).needed > 1:
-        raise InvalidDecision("where several must approve nobody corrects the state alone")
     if decision == "edit" and command.arguments is None:
         raise InvalidDecision("an edit needs the arguments, all of them")
+    if command.state:
+        _must_be_correctable(approval, decision)
+
+
+def _must_be_correctable(approval: Approval, decision: Decision) -> None:
+    if approval.kind == "answer":
+        raise InvalidDecision("the run is done: give another answer, or refuse this one")
+    if decision not in FITTING:
+        raise InvalidDecision(f"the state is corrected with {', '.join(sorted(FITTING))}")
+    if terms_from_json(approval.terms).needed > 1:
+        raise InvalidDecision("where several must approve nobody corrects the state alone")
 
 
 def _is_last(question: Asked, by: Actor) -> bool:

@@ -24,7 +24,8 @@ BEGIN
         'approval', a.state, 'approval_digest', a.digest, 'approval_policy', a.policy_version,
         'approval_by', a.decided_by, 'approval_reason', a.decision_reason,
         'approval_result', a.result, 'corrections', a.corrections,
-        'approval_arguments', CASE WHEN a.proposed IS NOT NULL THEN a.arguments END))
+        'approval_arguments', CASE WHEN a.proposed IS NOT NULL OR a.kind = 'answer'
+          THEN a.arguments END))
       FROM runs_effect AS e LEFT JOIN policy_approval AS a ON a.id = e.approval_id
       WHERE e.run_id = p_run AND e.super_step = p_super_step));
 END $$;

@@ -223,6 +223,7 @@ def made(run: RunRow) -> dict[str, Any]:
 def _approval(row: ApprovalRow | None) -> dict[str, Any]:
     if row is None:
         return {}
+    is_another = row.proposed is not None
     return {
         "approval": row.state,
         "approval_digest": row.digest,
@@ -230,7 +231,7 @@ def _approval(row: ApprovalRow | None) -> dict[str, Any]:
         "approval_by": row.decided_by,
         "approval_reason": row.decision_reason,
         "approval_result": row.result,
-        "approval_arguments": None if row.proposed is None else row.arguments,
+        "approval_arguments": row.arguments if is_another or row.kind == "answer" else None,
         "corrections": row.corrections,
     }
 

@@ -11,6 +11,7 @@ from policy.core import periods
 from policy.core.json import Json, JsonObject
 from policy.core.money import Extra, Unit
 from policy.core.outcomes import ErrorClass
+from policy.errors import InvalidDecision
 from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.recorded.travel import rewound
@@ -78,6 +79,8 @@ def decide(  # noqa: PLR0913 - what a person's form holds, read by keyword
     state: JsonObject | None = None,
 ) -> None:
     """Decide an approval once, and wake the run that waits; raises as `reviewing.decide`."""
+    if state and approval.kind == "answer":
+        raise InvalidDecision("the run is done: give another answer, or refuse this one")
     with store.lock:
         told = reviewing.decide(
             approval, decision, reason=reason, result=result, by=by, now=store.clock()

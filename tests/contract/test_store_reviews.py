@@ -43,6 +43,18 @@ def test_an_answer_takes_the_place_of_the_call(ground: Ground) -> None:
     assert row.answer == {"answered_by": row.approval_by, "answer": "to the old account"}
 
 
+@pytest.mark.parametrize(("kind", "shown"), [("answer", {"order": 1}), ("tool_call", None)])
+def test_what_was_shown_of_a_runs_answer_comes_back_with_the_decision(
+    ground: Ground, kind: str, shown: Any
+) -> None:
+    run_id = asked(ground, kind=kind)
+
+    ground.decide(ground.approvals(run_id)[0].id, "approve")
+
+    row = found(ground, run_id)
+    assert (row.approval, row.approval_arguments) == ("approved", shown)
+
+
 @pytest.mark.parametrize(
     ("risk", "on_timeout", "state"),
     [

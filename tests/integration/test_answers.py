@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from gateway.models import ModelEndpoint
 from gateway.operations.add_endpoint import add_endpoint
 from policy import tenancy
 from policy.core.actor import SYSTEM
@@ -32,6 +33,8 @@ def a_teller(says: Any) -> Program:
 
 def with_key(room: Room) -> None:
     with room.scope():
+        if ModelEndpoint.objects.filter(name="vendor").exists():
+            return
         add_endpoint("vendor", provider="openai", base_url="https://m.example", api_key=KEY)
 
 
@@ -122,6 +125,35 @@ def test_nobody_lets_the_answer_of_their_own_run_leave_in_any_words(
 
     assert (answer.status_code, room.output(run_id)) == (403, None), answer.content
     assert room.run(run_id).state == "interrupted"
+
+
+def test_a_refusal_holds_and_what_was_shown_leaves_whatever_the_settings_say_by_now(
+    room: Room,
+) -> None:
+    ends, shown = [], []
+    for decision in ("reject", "approve"):
+        run_id, row = asking(room)
+        shown.append(row.arguments["answer"])
+        with room.scope():
+            set_answers({"secrets": "redact"}, by=SYSTEM)
+        room.decide(run_id, decision, reason="not by mail")
+        room.go_on(run_id)
+        ends.append((room.state(run_id), room.output(run_id)))
+
+    assert shown == [f"the key is {KEY}"] * 2
+    assert ends == [("failed", None), ("succeeded", f"the key is {KEY}")]
+
+
+def test_nobody_corrects_a_state_with_an_answer(room: Room) -> None:
+    _, row = asking(room)
+    body = {"decision": "approve", "digest": row.digest, "state": {"output": "mine"}}
+
+    answer = Api(UUID(room.ground.tenant), "reviewer").post(
+        f"/api/v1/approvals/{row.pk}/decide", body, If_Match=f'"{row.version}"'
+    )
+
+    assert answer.status_code == 422, answer.content
+    assert "the run is done" in answer.json()["detail"]
 
 
 def test_where_several_must_let_an_answer_leave_nobody_gives_another_alone(room: Room) -> None:

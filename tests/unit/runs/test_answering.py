@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
 
+from policy.errors import InvalidDecision
 from policy.provenance.answers import Mode, Rules
-from runs.agents import Context, Node, Program, graph
+from runs.agents import Channel, Context, Node, Program, graph
 from runs.testing import Played, calls, play
 from tests.unit.runs import desk
 
@@ -137,3 +139,111 @@ def test_a_crash_asks_once_and_lets_leave_what_was_approved(crash: int) -> None:
 
     assert len(played.approvals) == 1
     assert played.approve().output == {"answer": "It is hunter2-hunter2."}
+
+
+SAYS = "It is hunter2-hunter2."
+
+
+def test_a_refusal_holds_when_nothing_would_be_found_by_now() -> None:
+    played = asking_about()
+    played.world.answers = Rules()
+
+    played.reject("no")
+
+    assert (played.state, played.output) == ("failed", None)
+    assert "stopped by tester: no" in played.error
+
+
+def test_an_answer_that_waits_goes_on_waiting_when_nothing_would_be_found_by_now() -> None:
+    played = asking_about()
+    played.world.answers = Rules()
+
+    played.signal("anything")
+
+    assert (played.state, played.output) == ("interrupted", None)
+    assert played.approve().output == {"answer": SAYS}
+
+
+def test_what_leaves_is_what_was_shown_whatever_the_settings_say_by_now() -> None:
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    played = play(desk.a_desk(), "Say it", model=[SAYS], answers=rules)
+    played.world.answers = Rules(secrets=("hunter2-hunter2",))
+
+    played.approve()
+
+    assert played.output == {"answer": SAYS}
+    assert told(played) == [{"secrets: a credential of the tenant": 1}]
+
+
+def test_and_what_was_redacted_for_the_person_stays_redacted() -> None:
+    modes = {"secrets": Mode.REDACT, "links": Mode.ASK}
+    script = [calls(("desk.read", {"order": 7})), f"{LEAK} hunter2-hunter2"]
+    rules = Rules(modes=modes, secrets=("hunter2-hunter2",))
+    desk.world.forget()
+    played = play(desk.a_desk(), "Look", model=script, tools=reading("as I say"), answers=rules)
+    played.world.answers = Rules(modes={"links": Mode.REPORT})
+
+    assert played.approve().output == {"answer": f"{LEAK} [secret removed]"}
+
+
+def test_what_may_not_leave_by_now_does_not_though_a_person_let_it() -> None:
+    played = asking_about()
+    modes = {"secrets": Mode.WITHHOLD}
+    played.world.answers = Rules(modes=modes, secrets=("hunter2-hunter2",))
+
+    played.approve()
+
+    assert (played.state, played.output) == ("failed", None)
+    assert "withheld: secrets" in played.error
+
+
+@pytest.mark.parametrize("crash", range(1, 9))
+def test_whatever_a_model_says_when_it_is_asked_again_the_approved_answer_leaves(
+    crash: int,
+) -> None:
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    said = (f"{SAYS} For the time {number}." for number in count(1))
+    played = play(
+        *(desk.a_desk(), "Say it"),
+        model=lambda *_: next(said),
+        answers=rules,
+        crash_before_write=crash,
+    )
+
+    [question] = played.approvals
+    played.approve()
+
+    assert (played.state, played.error) == ("succeeded", "")
+    assert played.output == question.arguments["answer"]
+
+
+def test_an_answer_that_is_another_than_the_approved_one_says_so() -> None:
+    said = iter(["It is hunter2-hunter2.", "It was hunter2-hunter2."])
+
+    async def main(_: Context) -> dict[str, Any]:
+        return {"output": next(said)}
+
+    shape = graph(Node(name="main", run=main), start="main")
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    program = Program(name="teller", version="1", graph=shape)
+    played = play(program, {}, answers=rules, crash_before_write=3)
+
+    played.approve()
+
+    assert played.output is None
+    assert "it is another answer than the one that was approved" in played.error
+
+
+def test_nobody_corrects_the_state_of_a_run_with_its_answer() -> None:
+    shape = graph(
+        Node(name="main", run=_says), start="main", channels={"amount": Channel(reviewable={})}
+    )
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    played = play(Program(name="teller", version="1", graph=shape), {}, answers=rules)
+
+    with pytest.raises(InvalidDecision, match="the run is done"):
+        played.approve(state={"amount": 1})
+
+
+async def _says(_: Context) -> dict[str, Any]:
+    return {"output": SAYS}

@@ -15,6 +15,7 @@ RETURNS void LANGUAGE sql AS $$
           'expires_at', to_char(a.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
         || p_detail
         || CASE WHEN 'arguments' = ANY (s.include)
+               AND a.kind <> 'answer'  -- nobody has got it yet
              THEN jsonb_build_object('arguments', a.arguments) ELSE '{}' END
         || CASE WHEN 'reasons' = ANY (s.include)
              THEN jsonb_build_object('reason', a.reason, 'decision_reason', a.decision_reason)

@@ -69,12 +69,18 @@ def detail(request: StaffRequest, approval_id: UUID) -> HttpResponse:
         similar=similar,
         may_decide=may(request.actor, Role.REVIEWER),
         channels=[_channel(one) for one in _reviewable(approval, request)],
-        agents=[one.name for one in queries.agents() if one.name != approval.agent],
+        agents=_agents(approval),
         is_unknown=approval.kind == "outcome_unknown",
         is_guard=approval.kind == "guard",
         is_answer=approval.kind == "answer",
         needs_confirmation=approval.kind == "tool_call" and facts.needs_confirmation,
     )
+
+
+def _agents(approval: ApprovalView) -> list[str]:
+    """Name the agents that may be asked: none about an answer, nor the one that asks."""
+    known = queries.agents() if approval.kind != "answer" else []
+    return [one.name for one in known if one.name != approval.agent]
 
 
 def _reviewable(approval: ApprovalView, request: StaffRequest) -> list[Reviewable]:

@@ -16,7 +16,7 @@ from policy.core.actor import Actor
 from policy.core.json import JsonObject, storable
 from policy.core.rules.approvals import AgentsMay, terms_from_json
 from policy.errors import InvalidDecision
-from policy.models import Approval, DecisionAction
+from policy.models import Approval, ApprovalKind, DecisionAction
 from policy.provenance.delimit import delimited
 from policy.reviews import Act
 from runs.agents.versions import resolve
@@ -41,12 +41,14 @@ def ask_agent(approval_id: UUID, agent: str, *, by: Actor, now: datetime, reason
     Raises:
         UnknownApproval, ApprovalNotOpen, ApprovalClaimed, NotAllowed: as deciding.
         InvalidDecision: there is no such agent, it takes no such question, it is the one that
-            asks, or an agent is at it already.
+            asks, an agent is at it already, or the question is whether an answer leaves.
     """
     row = locked(approval_id)
     reviews.must_be_open(row)
     if not reviews.is_admin(by):
         reviews.must_be_theirs(row, by, now=now)
+    if row.kind == ApprovalKind.ANSWER:
+        raise InvalidDecision("no agent is asked about an answer that is held; a person decides")
     if row.delegate_run_id is not None:
         raise InvalidDecision("an agent is at it already; wait for its run to end, or cancel that")
     if agent == row.agent:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.test import override_settings
 
 from gateway.models import ModelEndpoint
 from gateway.operations.add_endpoint import add_endpoint
@@ -13,8 +14,9 @@ from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.core.rules.approvals import ApprovalTerms, terms_to_json
 from policy.errors import InvalidDecision, InvalidSetting
-from policy.models import Approval, AuditEvent
+from policy.models import Approval, AuditEvent, Notice
 from policy.operations.set_tenant import set_answers
+from policy.operations.subscriptions import SetSubscription, add_subscription
 from runs.agents import Context, Program
 from runs.operations.decide import Decide, decide_approval
 from tests.http import Api, a_person, a_run, an_agent, signed_in
@@ -154,6 +156,50 @@ def test_nobody_corrects_a_state_with_an_answer(room: Room) -> None:
 
     assert answer.status_code == 422, answer.content
     assert "the run is done" in answer.json()["detail"]
+
+
+def test_no_agent_is_asked_about_an_answer_that_is_held(room: Room) -> None:
+    _, row = asking(room)
+    body = {"decision": "escalate", "agent": "helper", "digest": row.digest}
+
+    answer = Api(UUID(room.ground.tenant), "reviewer").post(
+        f"/api/v1/approvals/{row.pk}/decide", body, If_Match=f'"{row.version}"'
+    )
+
+    with room.scope():
+        row.refresh_from_db()
+    assert answer.status_code == 422, answer.content
+    assert "no agent is asked about an answer" in answer.json()["detail"]
+    assert row.delegate_run_id is None
+
+
+def test_notices_of_an_answer_leave_it_out(room: Room) -> None:
+    wanted = SetSubscription(
+        name="all",
+        channel="email",
+        addresses=("desk@shop.example",),
+        include=("arguments", "reasons"),
+    )
+    with room.scope(), override_settings(EMAIL_HOST="mail.shop.example"):
+        add_subscription(wanted, by=SYSTEM)
+    _, row = asking(room)
+
+    with room.scope():
+        [notice] = Notice.objects.filter(approval_id=row.pk)
+    assert (notice.body["data"]["kind"], notice.body["data"]["reason"]) == ("answer", row.reason)
+    assert "arguments" not in notice.body["data"]
+
+
+def test_the_page_of_a_run_says_that_a_person_decides_about_its_answer(room: Room) -> None:
+    run_id, row = asking(room)
+    tenant = UUID(room.ground.tenant)
+
+    page = signed_in(a_person(tenant, "viewer"), tenant).get(f"/admin/runs/{run_id}/")
+
+    said = page.content.decode()
+    assert "whether its answer may leave</a>" in said
+    assert f"/admin/approvals/{row.pk}/" in said
+    assert "resumes it (" not in said
 
 
 def test_where_several_must_let_an_answer_leave_nobody_gives_another_alone(room: Room) -> None:

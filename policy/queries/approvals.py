@@ -18,7 +18,7 @@ from policy.models import (
     ApprovalState,
     DecisionAction,
 )
-from policy.queries.masking import MASK, masked
+from policy.queries.masking import MASK, kinds_only, masked
 from policy.queries.pages import Page, Position, page_of
 
 BRIEF: Final = 40
@@ -148,7 +148,8 @@ def masked_approval(view: View) -> View:
     """Give an approval without what its call holds and what was measured of it."""
     hidden = replace(
         view,
-        arguments=masked(view.arguments),
+        arguments=_arguments(view),
+        reason=MASK if view.reason else "",
         proposed=masked(view.proposed),
         corrections=dict.fromkeys(view.corrections, MASK),
         result=masked(view.result),
@@ -158,6 +159,16 @@ def masked_approval(view: View) -> View:
     if isinstance(hidden, ReviewedApproval):
         hidden = replace(hidden, decisions=tuple(map(masked_decision, hidden.decisions)))
     return hidden
+
+
+def _arguments(view: ApprovalView) -> Json:
+    """Keep the names of a call's arguments; of a run's answer what kinds were found in it."""
+    if view.kind != ApprovalKind.ANSWER or not isinstance(view.arguments, dict):
+        return masked(view.arguments)
+    return {
+        name: kinds_only(part) if name == "found" else masked(part)
+        for name, part in view.arguments.items()
+    }
 
 
 def masked_decision(view: DecisionView) -> DecisionView:

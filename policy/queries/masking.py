@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
 from policy.core.json import Json
 
 MASK: Final = "masked"
+
+
+def kinds_only(found: Json) -> Json:
+    """Keep of what was found in an answer how often each kind was, and not what exactly.
+
+    `{"links: a.example": 1, "links: b.example": 2}` is `{"links": 3}`.
+    """
+    if not isinstance(found, Mapping):
+        return masked(found)
+    kinds: Counter[str] = Counter()
+    for what, count in found.items():
+        kinds[what.partition(":")[0]] += count if isinstance(count, int) else 1
+    return dict(sorted(kinds.items()))
 
 
 def masked(value: Json) -> Json:

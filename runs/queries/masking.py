@@ -11,8 +11,10 @@ from typing import Any, Final, TypeVar
 
 from policy.core.actor import Actor
 from policy.core.json import JsonObject
-from policy.queries.masking import MASK, masked
+from policy.queries.masking import MASK, kinds_only, masked
 from runs.core.checkpoint import TaskSpec
+from runs.core.effects import EffectKind
+from runs.core.lifecycle import Reason
 from runs.core.recorded.travel import Change
 from runs.queries.compensations import CompensationView
 from runs.queries.travel import DiffView, StandingView, StateView
@@ -34,8 +36,22 @@ View = TypeVar(
 KEPT: Final = ("decision", "rule", "policy_version", "ceiling")
 """What is left of the verdict on a call."""
 
-WORDS: Final = ("detail", "error", "payload", "result", "value")
-"""The fields of events that hold what somebody or something said."""
+SEEN: Final = frozenset(
+    {
+        *("agent", "amount", "answers", "approval", "by", "channels", "compensates"),
+        *("crashes", "decision", "dependency", "error_class", "from", "groups", "key", "kind"),
+        *("lifted", "migration", "name", "owners", "parent", "period", "position", "run"),
+        *("signal", "super_step", "task", "tasks", "to", "tool", "unit", "until", "worker"),
+    }
+)
+"""The fields of events that anybody sees who sees the run: names, states, moments, numbers."""
+
+JUDGED: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "detail": masked,
+    "found": kinds_only,
+    "reason": lambda said: said if said in list(Reason) else masked(said),
+}
+"""What is left of the others that are known. Any field that is in neither is masked whole."""
 
 
 def seen_by(actor: Actor, view: View) -> View:
@@ -50,7 +66,14 @@ def all_seen_by(actor: Actor, views: Iterable[View]) -> list[View]:
 
 def _hidden(view: View) -> View:
     hidden = {name: how(getattr(view, name)) for name, how in CONTENTS[type(view)].items()}
-    return replace(view, **hidden)
+    return replace(view, **hidden | _of_guards(view))
+
+
+def _of_guards(view: object) -> dict[str, Any]:
+    """Hide the engine's own questions whole: the names in them say what was found."""
+    if isinstance(view, EffectView) and view.kind == EffectKind.GUARD:
+        return {"request": _whole(view.request)}
+    return {}
 
 
 def _words(said: str) -> str:
@@ -60,7 +83,17 @@ def _words(said: str) -> str:
 def _event(data: Any) -> Any:
     if not isinstance(data, Mapping):
         return masked(data)
-    return {name: masked(part) if name in WORDS else part for name, part in data.items()}
+    return {name: _field(name, part) for name, part in data.items()}
+
+
+def _field(name: str, part: Any) -> Any:
+    if name in SEEN:
+        return part
+    return JUDGED[name](part) if name in JUDGED else _whole(part)
+
+
+def _whole(part: Any) -> Any:
+    return None if part is None else MASK
 
 
 def _verdict(decision: JsonObject) -> JsonObject:

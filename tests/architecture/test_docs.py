@@ -15,6 +15,7 @@ import pytest
 from runs.core.effects import EffectState
 from runs.core.lifecycle import FINAL, NEXT, RunState
 from runs.core.reconcile import SUSPENDED_AS
+from runs.queries.masking import JUDGED, SEEN
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCS: Final = ROOT / "docs"
@@ -187,6 +188,16 @@ def test_the_catalogue_of_events_is_what_the_code_emits() -> None:
     of_runs, _, _ = page("docs/events.md").partition("## In the audit log")
 
     assert set(NAME_IN_TABLE.findall(of_runs)) == emitted()
+
+
+def test_what_a_viewer_sees_of_each_field_of_an_event_was_decided() -> None:
+    of_runs, _, _ = page("docs/events.md").partition("## In the audit log")
+    rows = re.findall(r"^\| `[a-z_.]+` \| ([^|]*) \|", of_runs, re.MULTILINE)
+    fields = {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)}
+
+    assert len(fields) > 30
+    assert fields == SEEN | JUDGED.keys()
+    assert not SEEN & JUDGED.keys()
 
 
 def test_the_catalogue_of_audit_actions_is_complete() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from runs.models import Effect
+from tests.http import a_person, signed_in
 from tests.integration.engine_room import Room
 from tests.unit.runs import desk
 from tests.unit.runs.test_guards import ASK, FAIL, looks, of
@@ -42,3 +45,13 @@ def test_a_person_stops_it(room: Room) -> None:
     room.decide(run_id, "reject", reason="it is stuck")
 
     assert "it is stuck" in room.error(run_id)
+
+
+def test_the_page_of_the_run_says_that_a_person_decides_and_about_what(room: Room) -> None:
+    run_id = room.play(of(looks, ASK))
+    tenant = UUID(room.ground.tenant)
+
+    page = signed_in(a_person(tenant, "viewer"), tenant).get(f"/admin/runs/{run_id}/")
+
+    assert "whether it goes on</a>" in page.content.decode()
+    assert "resumes it (" not in page.content.decode()

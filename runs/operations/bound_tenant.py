@@ -10,7 +10,7 @@ from uuid import UUID
 from policy import queries, tenancy
 from policy.core.actor import Actor
 from policy.core.money import Limits, Period, Unit
-from policy.errors import InvalidBudget, NoTenantScope
+from policy.errors import InvalidBudget
 from policy.models import BudgetScope
 from policy.queries import BudgetView
 from runs.operations.raise_budget import Raise, raise_budget
@@ -28,9 +28,7 @@ def bound_tenant(limit: Decimal, *, by: Actor, now: datetime) -> UUID | None:
     Raises:
         InvalidBudget: it is no amount, or less than what is spent and set aside.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("Tenant")
+    tenant_id = tenancy.required("Tenant")
     if not limit.is_finite():
         raise InvalidBudget(f"{limit} is no amount")
     found = queries.budgets(scope=BudgetScope.TENANT, position=None, limit=1).items

@@ -14,7 +14,6 @@ from gateway.providers import provider
 from gateway.providers.base import Credential
 from policy import secrets, tenancy
 from policy.core.retry import RetryPolicy
-from policy.errors import NoTenantScope
 from policy.secrets import Secret
 
 LIFE: Final = 2.0
@@ -56,10 +55,7 @@ def forget(tenant_id: UUID) -> None:
 
 
 def _tenant() -> UUID:
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("Model")
-    return tenant_id
+    return tenancy.required("Model")
 
 
 def _read(name: str) -> tuple[float, Route, bytes]:

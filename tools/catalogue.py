@@ -11,7 +11,7 @@ from uuid import UUID
 from policy import secrets, tenancy
 from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
-from policy.errors import NoTenantScope, SecretUnreadable
+from policy.errors import SecretUnreadable
 from tools import mcp, registry
 from tools.core.spec import ToolSpec
 from tools.errors import UnknownTool
@@ -59,9 +59,7 @@ def forget(tenant_id: UUID) -> None:
 
 
 def _remote() -> Mapping[str, ToolSpec]:
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("RemoteTool")
+    tenant_id = tenancy.required("RemoteTool")
     known = _read.get(tenant_id)
     if known is None or known[0] < time.monotonic():
         rows = RemoteTool.objects.select_related("server").filter(enabled=True)

@@ -14,7 +14,6 @@ from gateway.models import ModelEndpoint, Provider
 from policy import secrets, tenancy, urls
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
-from policy.errors import NoTenantScope
 
 LONGEST_NAME: Final = 100
 
@@ -36,9 +35,7 @@ def add_endpoint(
     Raises:
         InvalidEndpoint: the name, the URL or the timeout cannot be used; nothing was stored.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("ModelEndpoint")
+    tenant_id = tenancy.required("ModelEndpoint")
     values = {
         "provider": _provider(provider),
         "base_url": _url(base_url),

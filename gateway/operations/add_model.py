@@ -19,7 +19,7 @@ from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.core.json import JsonObject
 from policy.core.retry import RetryPolicy
-from policy.errors import InvalidRetry, NoTenantScope
+from policy.errors import InvalidRetry
 
 LONGEST_NAME: Final = 100
 LONGEST_MODEL_ID: Final = 200
@@ -49,9 +49,7 @@ def add_model(  # noqa: PLR0913 - a row's fields, all named
         InvalidModel: a value cannot be used, or there is no such endpoint.
         PriceUnknown: no price was given and none is known; nothing was stored.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("Model")
+    tenant_id = tenancy.required("Model")
     _check(name, model_id, max_tokens)
     row = ModelEndpoint.objects.filter(name=endpoint).first()
     if row is None:

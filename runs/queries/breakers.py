@@ -10,7 +10,6 @@ from django.conf import settings
 
 from gateway.models import ModelEndpoint
 from policy import tenancy
-from policy.errors import NoTenantScope
 from policy.gates.breakers import Breakers
 from policy.gates.shared import shared
 from policy.models import BreakerSwitch
@@ -75,9 +74,7 @@ def _breakers() -> Breakers:
 
 
 def _view(dependency: str, label: str, row: BreakerSwitch | None) -> BreakerView:
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("BreakerSwitch")
+    tenant_id = tenancy.required("BreakerSwitch")
     seen = _breakers().of(str(tenant_id), dependency).seen()
     left = settings.BREAKER_SECONDS - seen.open_for
     return BreakerView(

@@ -14,7 +14,7 @@ from policy.core.actor import SYSTEM, Actor
 from policy.core.json import JsonObject
 from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass, Risk
-from policy.errors import InvalidRetry, NoTenantScope
+from policy.errors import InvalidRetry
 from tools import catalogue, registry
 from tools.errors import InvalidTool, UnknownTool
 from tools.models import RemoteTool
@@ -50,9 +50,7 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
         UnknownTool: the tenant has no remote tool of that name.
         InvalidTool: a value is none of those known; nothing was changed.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("RemoteTool")
+    tenant_id = tenancy.required("RemoteTool")
     changes = _changes(name, effect, risk, timeout)
     flags = {
         "egress": egress,

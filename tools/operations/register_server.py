@@ -12,7 +12,6 @@ from uuid_utils.compat import uuid7
 from policy import secrets, tenancy, urls
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
-from policy.errors import NoTenantScope
 from tools import catalogue
 from tools.errors import InvalidServer
 from tools.models import ToolServer
@@ -28,9 +27,7 @@ def register_server(name: str, url: str, token: str = "", *, by: Actor = SYSTEM)
     Raises:
         InvalidServer: the name or the URL cannot be used; nothing was stored.
     """
-    tenant_id = tenancy.current()
-    if tenant_id is None:
-        raise NoTenantScope("ToolServer")
+    tenant_id = tenancy.required("ToolServer")
     if NAME.fullmatch(name) is None:
         raise InvalidServer(f"{name!r} must be letters, digits, _ and -, at most 50: tools bear it")
     try:

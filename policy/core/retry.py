@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self
 
-from policy.core.json import JsonObject
+from policy.core.json import Json, JsonObject
 from policy.core.outcomes import ErrorClass
 from policy.errors import InvalidRetry
 
@@ -64,12 +64,14 @@ class RetryPolicy:
         }
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Self:
+    def of(cls, raw: Json) -> Self:
         """Read it as an operator declares it; what is left out is as by default.
 
         Raises:
-            InvalidRetry: a field or a value is none that there is; the message names it.
+            InvalidRetry: it is no object, or a field or value is none that there is.
         """
+        if not isinstance(raw, Mapping):
+            raise InvalidRetry(f"give an object of {', '.join(FIELDS)}")
         if unknown := sorted(raw.keys() - set(FIELDS)):
             raise InvalidRetry(f"{unknown[0]!r} is none of {', '.join(FIELDS)}")
         attempts = raw.get("max_attempts", 4)

@@ -22,7 +22,8 @@ MOST_CHILDREN: Final = 1_000
 class ChildLimits:
     """How many runs a run may start in all, how many may be at work at once, how deep they stand.
 
-    `depth` counts the runs above a child; with 1 only runs that nobody spawned have children.
+    In all means ever: also those that a rewind called off. `depth` counts the runs above a
+    child; with 1 only runs that nobody spawned have children.
 
     Raises:
         InvalidGraph: a limit is out of its bounds.

@@ -46,6 +46,14 @@ class MigrationRequest(StrictSerializer):
         return {"from": serializers.CharField(max_length=50), **super().get_fields()}
 
 
+class UndoRequest(StrictSerializer):
+    """Where to go on."""
+
+    after = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="`next_after` of the page before"
+    )
+
+
 class VerdictSerializer(serializers.Serializer[Any]):
     """What became of one run, or would; `reasons` say why it is left as it is."""
 
@@ -64,9 +72,10 @@ class MigrationSerializer(serializers.Serializer[Any]):
 
 
 class UndoneSerializer(serializers.Serializer[Any]):
-    """What became of the runs that a migration had moved."""
+    """What became of a page of the runs that a migration had moved."""
 
     results = VerdictSerializer(many=True)
+    next_after = serializers.UUIDField(allow_null=True, help_text="null: these were the last")
 
 
 class MigrationList(ApiView):
@@ -109,16 +118,19 @@ class MigrationUndo(ApiView):
         operation_id="migrations_undo",
         summary="Take the runs of a migration back to the version that they came from",
         parameters=[IDEMPOTENCY_KEY],
-        request=None,
+        request=UndoRequest,
         responses=UndoneSerializer,
     )
     def post(self, request: Request, migration_id: UUID) -> Response:
-        """Take back each run on which nobody has worked since."""
+        """Take back a page of runs, each if nobody has worked on it since."""
         actor = self.caller.require(Role.OPERATOR, Role.ADMIN)
+        asked = body_of(request, UndoRequest)
 
         def act() -> Answer:
-            rows = migrated_runs(migration_id)[:MOST]
-            return Answer(200, {"results": _told(undo_one(row, by=actor) for row in rows)})
+            rows = migrated_runs(migration_id, after=asked["after"], most=MOST + 1)
+            undone = _told(undo_one(row, by=actor) for row in rows[:MOST])
+            more = str(rows[MOST - 1]) if len(rows) > MOST else None
+            return Answer(200, {"results": undone, "next_after": more})
 
         return answer_once(request, "migrations.undo", act, now=timezone.now()).response()
 

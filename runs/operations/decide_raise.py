@@ -10,7 +10,15 @@ from policy.core.actor import Actor
 from policy.core.json import JsonObject
 from policy.core.money import Unit
 from policy.errors import InvalidRaise, NotAllowed
-from policy.models import Budget, BudgetScope, ProposalKind, ProposalState, RaiseKind, RaiseProposal
+from policy.models import (
+    Budget,
+    BudgetScope,
+    Principal,
+    ProposalKind,
+    ProposalState,
+    RaiseKind,
+    RaiseProposal,
+)
 from runs.errors import UnknownBudget
 from runs.models import Run
 from runs.operations.lift_budget import carry_out_lift
@@ -35,9 +43,18 @@ def confirm_raise(budget_id: UUID, proposal_id: UUID, *, by: Actor, now: datetim
         raise InvalidRaise("the date is over; decline it, and propose another")
     # The run's row is locked before the budget's, so the proposal's own row comes first of all.
     _decided(proposal, ProposalState.CONFIRMED, by, now)
-    proposer = Actor(principal_id=proposal.proposed_by_id, name=proposal.proposed_by, kind="user")
-    _carry_out(proposal, proposer, now=now, confirmed_by=by.name)
+    _carry_out(proposal, _proposer(proposal), now=now, confirmed_by=by.name)
     record(by, "budget.raise_confirmed", f"budget/{budget_id}", _told(proposal))
+
+
+def _proposer(proposal: RaiseProposal) -> Actor:
+    """Give who proposed it: a principal by its id, or who is none by kind and name."""
+    identity, name = proposal.proposed_by_id, proposal.proposed_by
+    if ":" in identity:
+        is_command = identity.startswith("system:")
+        return Actor(principal_id="", name=name, kind="system" if is_command else "user")
+    is_person = Principal.objects.filter(pk=identity, user__isnull=False).exists()
+    return Actor(principal_id=identity, name=name, kind="user" if is_person else "service")
 
 
 def _carry_out(

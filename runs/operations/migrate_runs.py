@@ -145,8 +145,10 @@ def _take_over(run: Run, versions: Between, moved: Moved, *, migration: UUID, by
     ).save(force_insert=True)
 
 
-def migrated_runs(migration: UUID) -> list[UUID]:
-    """Name the rows of a migration that are not undone, for `undo_one`.
+def migrated_runs(
+    migration: UUID, *, after: UUID | None = None, most: int | None = None
+) -> list[UUID]:
+    """Name the rows of a migration that are not undone, for `undo_one`: those after one, if given.
 
     Raises:
         UnknownMigration: the scope's tenant has none of that id.
@@ -154,7 +156,8 @@ def migrated_runs(migration: UUID) -> list[UUID]:
     rows = RunMigration.objects.filter(migration=migration)
     if not rows.exists():
         raise UnknownMigration(f"there is no migration {migration}")
-    return list(rows.filter(undone_at=None).order_by("id").values_list("id", flat=True))
+    left = rows.filter(undone_at=None, **({} if after is None else {"id__gt": after}))
+    return list(left.order_by("id").values_list("id", flat=True)[:most])
 
 
 def undo_one(id: UUID, *, by: Actor) -> Verdict:  # noqa: A002 - the row's

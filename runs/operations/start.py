@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
@@ -133,7 +134,7 @@ def _asked(command: StartRun, version: AgentVersion, program: Program) -> JsonOb
         "thread_id": command.thread,
         "started_by": command.by.name,
         "priority": command.priority,
-        "metadata": command.metadata,
+        "metadata": storable(command.metadata),
     }
 
 
@@ -147,7 +148,13 @@ def _rows(run_id: UUID, first: Checkpoint) -> JsonObject:
 
 
 def _json(value: Json) -> str:
-    return orjson.dumps(value, default=str).decode()
+    return orjson.dumps(value, default=_amount).decode()
+
+
+def _amount(value: object) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} is not stored")
+    return str(value)
 
 
 def accepted_input(program: Program, given: Json, *, at: str = "") -> Json:

@@ -58,6 +58,7 @@ CREATE OR REPLACE FUNCTION runs_accept(
 DECLARE
   v_like runs_run := jsonb_populate_record(NULL::runs_run, p_like);
 BEGIN
+  PERFORM runs_tenant(p_tenant);
   SELECT team_id INTO v_like.team_id FROM policy_principal WHERE id = v_like.principal_id;
   SELECT coalesce(array_agg(b.id ORDER BY
       array_position('{thread,user,agent,team,tenant}', b.scope::text), b.id), '{}')

@@ -187,8 +187,12 @@ def test_a_large_raise_is_made_when_somebody_else_confirms_it(finance: Api, tena
     assert (again.status_code, again.json()["code"]) == (422, "invalid_raise")
     with tenancy.scope(tenant):
         told = AuditEvent.objects.filter(subject=f"budget/{budget.id}").order_by("id")
-        actions = list(told.values_list("action", flat=True))
-    assert actions == ["budget.raise_proposed", "budget.raised", "budget.raise_confirmed"]
+        actions = list(told.values_list("action", "actor"))
+    assert actions == [
+        ("budget.raise_proposed", "service:a caller"),
+        ("budget.raised", "service:a caller"),
+        ("budget.raise_confirmed", "service:a caller"),
+    ]
 
 
 def test_a_small_raise_needs_nobody_else(finance: Api, tenant: UUID) -> None:

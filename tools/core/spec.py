@@ -29,7 +29,7 @@ class ToolSpec:
     and how sure the model says it is (`confidence`, from 0 to 1).
     `retry` is how patiently a failed call is made again; without it the node's counts.
     `price` is what a call costs in US dollars: set aside before it is sent, and spent unless it
-    is known to have done nothing.
+    failed for certain; what was in doubt stays spent.
     """
 
     name: str

@@ -84,6 +84,8 @@ def test_a_once_call_in_doubt_is_never_tried_again() -> None:
 @pytest.mark.parametrize(
     ("raw", "told"),
     [
+        ([1], "give an object of max_attempts"),
+        (5, "give an object of max_attempts"),
         ({"attempts": 3}, "'attempts' is none of max_attempts"),
         ({"max_attempts": 0}, "max_attempts is 1 or more"),
         ({"max_attempts": "3"}, "a whole number"),

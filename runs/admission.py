@@ -36,6 +36,9 @@ log = structlog.get_logger()
 ONE_AT_A_TIME: Final = 0x61646D6974
 """The advisory lock of whoever admits."""
 
+BRIEFLY: Final = "set_config('idle_in_transaction_session_timeout', '5s', true)"
+"""Who admits holds up everybody: one that the server hears nothing of any more is soon let go."""
+
 SHARE_TO_WAIT_FOR: Final = 20
 """Come back when a twentieth of the bound is free, not when one seat is: others come, too."""
 
@@ -130,7 +133,7 @@ def admit_after_commit() -> None:
 
 def _admit_here() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL lock_timeout = '500ms'")
+        cursor.execute(f"SELECT set_config('lock_timeout', '500ms', true), {BRIEFLY}")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
         admitted = _round(cursor)
     if not admitted:
@@ -147,7 +150,7 @@ def admit(pool: ConnectionPool[Any]) -> list[Nudge] | None:
     Nobody is admitted while somebody else admits.
     """
     with pool.connection() as conn, conn.transaction(), conn.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
+        cursor.execute(f"SELECT pg_try_advisory_xact_lock(%s), {BRIEFLY}", [ONE_AT_A_TIME])
         found = cursor.fetchone()
         admitted = _round(cursor) if found and found[0] else []
     if admitted:

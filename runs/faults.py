@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -43,4 +44,5 @@ def _hit(folder: Path, name: str) -> None:
         if not how:
             os.kill(os.getpid(), signal.SIGKILL)
     (folder / "stopped").write_text(str(os.getpid()), "utf-8")
-    os.kill(os.getpid(), signal.SIGSTOP)
+    # To this thread: sent to the process, it might be another that stops first, and this goes on.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)

@@ -36,7 +36,7 @@ def test_a_started_run_is_accepted_and_can_be_read_at_its_location(api: Api) -> 
     assert run["id"] == answer.json()["id"]
     assert (run["state"], run["agent"], run["version"]) == ("queued", "helper", "1")
     assert run["input"] == {"request": "h\u00e9llo"}
-    assert run["metadata"] == {"ticket": 7, "order": 1e25}
+    assert run["metadata"] == {"ticket": 7, "order": 10**25}
     own = next(budget for budget in run["budgets"] if budget["scope"] == "run")
     assert own["cost"]["limit"] == own["cost"]["left"] == "0.50"
     assert own["cost"]["currency"] == "USD"

@@ -123,7 +123,7 @@ class _Session:
             if played.fired or not played.is_right:
                 break
             played = self._killed(hit, twins)
-        told = "same end" if played.is_right else "NOT THE SAME"
+        told = "same end" if played.is_right else f"NOT THE SAME ({', '.join(played.differs)})"
         told = told if played.fired else f"{told}, never came"
         self.say(f"{which:>9}  {hit!s:<22} {told}  {played.seconds:.1f} s")
         return played

@@ -26,10 +26,16 @@ def differences(end: End, twin: End) -> list[str]:
     """Name what differs between two ends and those of their children, or is sound of no run.
 
     Of who was called off, and of who had not succeeded when a join was decided, chance has
-    it how far they had come: of them only what they completed is compared.
+    it how far they had come: of them only what they completed is compared. Of a child that
+    was called off in one play, and had ended just before in the other, only what is sound of
+    every run is asked.
     """
     found = [name for name in SAME if plain(end, name) != plain(twin, name)]
-    found += [name for name in TRUE if not end[name]]
+    return found + _unsound(end, twin)
+
+
+def _unsound(end: End, twin: End) -> list[str]:
+    found = [name for name in TRUE if not end[name]]
     numbers = [row["super_step"] for row in end["checkpoints"]]
     tokens = [row["token"] for row in end["checkpoints"]]
     if numbers != list(range(len(numbers))):
@@ -39,7 +45,10 @@ def differences(end: End, twin: End) -> list[str]:
     if end["children"].keys() != twin["children"].keys():
         return [*found, "children"]
     for name, child in end["children"].items():
-        found += [f"{name}: {what}" for what in differences(child, twin["children"][name])]
+        other = twin["children"][name]
+        by_chance = (child["state"] == CALLED_OFF) != (other["state"] == CALLED_OFF)
+        judged = _unsound if by_chance else differences
+        found += [f"{name}: {what}" for what in judged(child, other)]
     return found
 
 

@@ -97,3 +97,20 @@ def test_how_far_whom_nobody_waited_for_had_come_makes_no_difference() -> None:
         end("b", state="cancelled", effects=[asleep]), end("a", state="cancelled", effects=[])
     )
     assert differences(end("b", effects=[asleep]), end("a", effects=[])) == ["effects"]
+
+
+def test_who_was_called_off_in_one_play_may_have_ended_in_the_other() -> None:
+    def of(child: dict[str, Any]) -> dict[str, Any]:
+        return end("a", children={"child 0/main/0:0": child})
+
+    failed = end("b", state="failed", error_class="permanent_dependency")
+    cancelled = end("c", state="cancelled", error_class="cancellation")
+    owing = {**cancelled, "nothing_reserved": False}
+
+    assert not differences(of(failed), of(cancelled))
+    assert differences(of(owing), of(failed)) == ["child 0/main/0:0: nothing_reserved"]
+    assert differences(failed, cancelled) == ["state", "error_class"]
+    assert differences(of(failed), of(end("d"))) == [
+        "child 0/main/0:0: state",
+        "child 0/main/0:0: error_class",
+    ]

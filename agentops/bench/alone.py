@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from runs.advance import Engine
     from runs.ports import Nudge
 
+MANY: Final = 1000
+"""So many runs has this process room for: those it leaves keep their seats."""
 FAR: Final = 3600.0
 ENOUGH: Final = 1_000_000
 
@@ -36,7 +38,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     django.setup()
     from agentops.bench.submit import set_up  # noqa: PLC0415
+    from runs.process import begin  # noqa: PLC0415
 
+    begin(MANY)
     tenant_id = set_up("alone")
     _leave(tenant_id, 5)  # connections open, statements are prepared
     say({"ready": True})

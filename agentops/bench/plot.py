@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 720, 420
 LABEL = 16
 LEFT, RIGHT, TOP, BOTTOM = 84, 190, 56, 56
 COLOURS: Final = {"burst": "#3b82f6", "langgraph": "#ef6c3a", "dbos": "#8b5cf6"}
-UNITS: Final = ((1e6, "MB"), (1e3, "kB"), (1, "B"))
+UNITS: Final = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
 STYLE: Final = """
   text { font: 13px system-ui, sans-serif; fill: #334155 }
   .title { font-size: 16px; font-weight: 600 }

@@ -100,13 +100,14 @@ def reviewed(row: Approval, actor: Actor, *, now: datetime) -> ReviewedApproval:
     """Give an approval as one reviewer sees it."""
     view, question, who = approval_view(row), asked(row, now=now), reviewer(actor)
     done = decisions_of(row.pk)
+    standing = next((act.version for act in done if act.is_final), row.version)
     return ReviewedApproval(
         **{f.name: getattr(view, f.name) for f in fields(view)},
         approved_by=tuple(
             act.name
             for act in done
             if act.action == DecisionAction.APPROVE
-            and (act.is_final or (act.version, act.digest) == (row.version, row.digest))
+            and (act.version, act.digest) == (standing, row.digest)
         ),
         why_not=why_not_decide(question, who),
         why_not_approve=why_not_approve(question, who),

@@ -14,6 +14,8 @@ from policy.errors import ApprovalChanged, ApprovalClaimed, ApprovalNotOpen, Inv
 from policy.errors import NotAllowed as Refused
 from policy.models import Approval, ApprovalDecision, Principal, Role
 from policy.operations.create_principal import create_principal
+from policy.queries.approvals import ReviewedApproval
+from policy.reviews import reviewed
 from runs.core.effects import EffectState
 from runs.operations import review
 from runs.operations.decide import Decide, decide_approval
@@ -157,6 +159,11 @@ def test_an_answer_takes_the_place_of_the_call_and_names_the_person(room: Room) 
     assert list(desk.world.effects.values()) == ["noted seen"]
 
 
+def seen_by(room: Room, row: Approval, actor: Actor) -> ReviewedApproval:
+    with room.scope():
+        return reviewed(Approval.objects.get(pk=row.pk), actor, now=room.now())
+
+
 def test_two_different_people_approve_where_four_eyes_are_asked_for(room: Room) -> None:
     run_id = asking(room, "{four_eyes: true}")
     ann, bob, row = a_reviewer(room, "ann"), a_reviewer(room, "bob"), open_one(room, run_id)
@@ -171,6 +178,7 @@ def test_two_different_people_approve_where_four_eyes_are_asked_for(room: Room) 
     assert (first, waiting, second) == ("open", "interrupted", "approved")
     assert room.state(run_id) == "succeeded"
     assert done(room, row) == [("approve", "ann", False), ("approve", "bob", True)]
+    assert seen_by(room, row, bob).approved_by == ("ann", "bob")
 
 
 def test_one_rejection_ends_what_two_must_approve(room: Room) -> None:
@@ -183,6 +191,7 @@ def test_one_rejection_ends_what_two_must_approve(room: Room) -> None:
 
     assert room.error(run_id).endswith("rejected by bob: not ours")
     assert desk.world.calls == []
+    assert seen_by(room, row, bob).approved_by == ("ann",)
 
 
 def test_nobody_approves_what_they_asked_for_themselves(room: Room) -> None:

@@ -18,6 +18,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from agentops.child import say
+
 PATIENCE_SECONDS: Final = 60.0
 ANSWER: Final = {
     "id": "answer",
@@ -82,12 +84,6 @@ async def serve() -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         say(model.told(json.loads(line)))
     await runner.cleanup()
-
-
-def say(answer: dict[str, Any]) -> None:
-    """Write one line of JSON."""
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

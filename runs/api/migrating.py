@@ -31,27 +31,24 @@ MOST: Final = 100
 """How many runs one request looks at: they are changed together, or none is."""
 
 
-class MigrationRequest(StrictSerializer):
-    """Which runs, and which way."""
-
-    agent = serializers.CharField(max_length=100)
-    to = serializers.CharField(max_length=50)
-    dry_run = serializers.BooleanField(required=False, default=False)
-    after = serializers.UUIDField(
-        required=False, allow_null=True, default=None, help_text="`next_after` of the page before"
-    )
-
-    def get_fields(self) -> dict[str, Any]:
-        """Add the one whose name is a word of Python."""
-        return {"from": serializers.CharField(max_length=50), **super().get_fields()}
-
-
 class UndoRequest(StrictSerializer):
     """Where to go on."""
 
     after = serializers.UUIDField(
         required=False, allow_null=True, default=None, help_text="`next_after` of the page before"
     )
+
+
+class MigrationRequest(UndoRequest):
+    """Which runs, and which way."""
+
+    agent = serializers.CharField(max_length=100)
+    to = serializers.CharField(max_length=50)
+    dry_run = serializers.BooleanField(required=False, default=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add the one whose name is a word of Python."""
+        return {"from": serializers.CharField(max_length=50), **super().get_fields()}
 
 
 class VerdictSerializer(serializers.Serializer[Any]):

@@ -11,6 +11,7 @@ left in one commit, and a message that was left is sent by the relay.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -123,7 +124,8 @@ bounds: Final = Bounds()
 
 def _back_in(found: dict[str, Any]) -> float:
     surplus = found["waiting"] - found["most"] + 1 + found["most"] // SHARE_TO_WAIT_FOR
-    return come_back(surplus=surplus, per_second=found["rate"])
+    chance = random.random()  # noqa: S311 - spreads load
+    return come_back(surplus=surplus, per_second=found["rate"], chance=chance)
 
 
 def admit_after_commit() -> None:

@@ -93,13 +93,20 @@ def turns(lines: Sequence[Line], *, free: int, now: float) -> list[Turn]:
 
 
 SOON: Final = 1.0
-LATE: Final = 600.0
-UNKNOWN: Final = 30.0
-"""Seconds to come back after where nothing was let in lately, so that nobody knows."""
+LATE: Final = 60.0
+"""Seconds to come back after: who comes too early is refused once more, which costs little."""
+UNKNOWN: Final = (5.0, 15.0)
+"""Seconds to come back after where nobody knows, because the line stands still: a time between."""
+SPREAD: Final = 0.25
+"""So much longer, at most, for some than for others: they were refused at the same moment."""
 
 
-def come_back(*, surplus: int, per_second: float) -> float:
-    """Say in how many seconds a line that is too long is expected to be shorter by `surplus`."""
-    if per_second <= 0.01:  # noqa: PLR2004 - less than one in a hundred seconds: it stands still
-        return UNKNOWN
-    return min(max(surplus / per_second, SOON), LATE)
+def come_back(*, surplus: int, per_second: float, chance: float) -> float:
+    """Say in how many seconds a line that is too long is expected to be shorter by `surplus`.
+
+    `chance`, from 0 to 1, spreads those who ask at the same moment.
+    """
+    if per_second <= 0:
+        first, last = UNKNOWN
+        return first + (last - first) * chance
+    return min(max(surplus / per_second, SOON), LATE) * (1 + SPREAD * chance)

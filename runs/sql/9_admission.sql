@@ -89,21 +89,38 @@ BEGIN
   RETURN jsonb_build_object('now', v_room, 'look', false);
 END $$;
 
+-- Whether a worker was seen lately.
+CREATE OR REPLACE FUNCTION runs_is_worked() RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+  SELECT EXISTS (SELECT FROM public.runs_workerslots
+    WHERE seen_at > clock_timestamp() - interval '10 seconds')
+$$;
+
 -- How many runs of a line were let in lately: each counts less with its age, e-fold in ten seconds.
 CREATE OR REPLACE FUNCTION runs_let_in(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
   SELECT p_line.let_in
     * exp(-least(extract(epoch FROM clock_timestamp() - p_line.let_in_at) / 10, 100))
 $$;
 
--- Runs of a line that were let in a second, averaged over the last ten seconds or so; over less
--- where it is moving for less.
-CREATE OR REPLACE FUNCTION runs_rate(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
-  SELECT public.runs_let_in(p_line) / 10 / (1 - exp(-greatest(0.05,
-    least(extract(epoch FROM clock_timestamp() - p_line.since) / 10, 100))))
+-- Whether a line stands still: nothing was let in for ten seconds, or no worker is there.
+CREATE OR REPLACE FUNCTION runs_stands_still(p_line runs_line) RETURNS boolean
+LANGUAGE sql VOLATILE AS $$
+  SELECT p_line.let_in_at < clock_timestamp() - interval '10 seconds' OR NOT public.runs_is_worked()
 $$;
 
--- How many runs stand in the tenant's line, or in all lines (NULL), counted to a bound at most;
--- that bound; and how many a second were let in lately.
+-- Runs of a line that were let in a second, averaged over the last ten seconds or so, and over
+-- nothing before it began to move (`since`). 0 where it stands still, and in its first three
+-- seconds: too little was seen to tell.
+CREATE OR REPLACE FUNCTION runs_rate(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
+  SELECT CASE WHEN public.runs_stands_still(p_line)
+      OR p_line.since > clock_timestamp() - interval '3 seconds' THEN 0
+    ELSE public.runs_let_in(p_line) / 10
+      / (1 - exp(-least(extract(epoch FROM clock_timestamp() - p_line.since) / 10, 100))) END
+$$;
+
+-- How many runs stand in the tenant's line, or in all lines (NULL), counted to twice a bound at
+-- most, for a bound may be set below what stands there; that bound; and how many a second were let
+-- in lately.
 CREATE OR REPLACE FUNCTION runs_in_line(p_tenant uuid, p_most int)
 RETURNS jsonb LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
 SET jit = off SET enable_seqscan = off AS $$
@@ -113,13 +130,13 @@ BEGIN
   IF p_tenant IS NULL THEN
     RETURN jsonb_build_object('most', p_most,
       'waiting', (SELECT count(*) FROM (SELECT FROM public.runs_run
-        WHERE queue_at IS NOT NULL LIMIT p_most) AS every),
+        WHERE queue_at IS NOT NULL LIMIT 2::bigint * p_most) AS every),
       'rate', (SELECT coalesce(sum(public.runs_rate(l)), 0) FROM public.runs_line AS l));
   END IF;
   SELECT coalesce(max_queued, p_most) INTO v_most FROM public.policy_tenant WHERE id = p_tenant;
   RETURN jsonb_build_object('most', v_most,
     'waiting', (SELECT count(*) FROM (SELECT FROM public.runs_run
-      WHERE tenant_id = p_tenant AND queue_at IS NOT NULL LIMIT v_most) AS own),
+      WHERE tenant_id = p_tenant AND queue_at IS NOT NULL LIMIT 2::bigint * v_most) AS own),
     'rate', coalesce((SELECT public.runs_rate(l) FROM public.runs_line AS l
       WHERE tenant_id = p_tenant), 0));
 END $$;
@@ -184,13 +201,18 @@ BEGIN
         JOIN admitted AS a ON a.id = (turn ->> 1)::uuid ORDER BY n
       RETURNING tenant_id, run_id, id
   ) SELECT jsonb_agg(jsonb_build_array(tenant_id, run_id, id) ORDER BY id) INTO v_sent FROM sent;
+  -- Who is let in as a line begins to move fills seats that were free: that says nothing of how
+  -- fast it moves. While no worker is there it does not begin to.
   INSERT INTO public.runs_line AS l (tenant_id, begun, done, let_in, let_in_at)
-    SELECT (turn ->> 0)::uuid, max((turn ->> 2)::float8), max((turn ->> 3)::float8), count(*),
-        clock_timestamp()
+    SELECT (turn ->> 0)::uuid, max((turn ->> 2)::float8), max((turn ->> 3)::float8), 0,
+        CASE WHEN public.runs_is_worked() THEN clock_timestamp() ELSE 'epoch' END
       FROM jsonb_array_elements(p_turns) AS turn GROUP BY 1
     ON CONFLICT (tenant_id) DO UPDATE SET begun = excluded.begun, done = excluded.done,
-      let_in = public.runs_let_in(l) + excluded.let_in, let_in_at = excluded.let_in_at,
-      since = CASE WHEN public.runs_let_in(l) < 0.1 THEN excluded.let_in_at ELSE l.since END;
+      let_in_at = excluded.let_in_at,
+      let_in = CASE WHEN public.runs_stands_still(l) THEN 0
+        ELSE public.runs_let_in(l) + (SELECT count(*) FROM jsonb_array_elements(p_turns) AS turn
+          WHERE (turn ->> 0)::uuid = l.tenant_id) END,
+      since = CASE WHEN public.runs_stands_still(l) THEN clock_timestamp() ELSE l.since END;
   RETURN coalesce(v_sent, '[]');
 END $$;
 

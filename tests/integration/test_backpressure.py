@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -20,7 +20,9 @@ from policy.errors import InvalidSetting
 from policy.models import Tenant
 from policy.operations.set_tenant import Shares, set_shares
 from runs.admission import KNOWN_SECONDS
+from runs.errors import QueueFull
 from runs.models import Run
+from runs.queries.lines import line
 from tests.conftest import make_room
 from tests.contract.conftest import engine_pool, system_pool  # noqa: F401 - fixtures
 from tests.http import Api
@@ -79,31 +81,102 @@ def test_one_run_too_many_is_refused_and_told_when_to_come_back(
         assert Run.objects.count() == ALONE + 2
 
 
+def start_many(hall: PostgresHall, runs: int) -> list[str]:
+    return [hall.start() for _ in range(runs)]
+
+
+def let_in(hall: PostgresHall, runs: list[str]) -> list[str]:
+    """End those runs, so that as many of the line are let in."""
+    for run in runs:
+        hall.cancel(run)
+    return hall.admit()
+
+
+def send_workers_home(hall: PostgresHall) -> None:
+    with hall.ground.system.connection() as connection:
+        connection.execute("DELETE FROM runs_workerslots")
+
+
+def passes(hall: PostgresHall, seconds: int) -> None:
+    """So much time passes for the lines."""
+    with hall.ground.system.connection() as connection:
+        connection.execute(
+            "UPDATE runs_line SET let_in_at = let_in_at - %(s)s, since = since - %(s)s",
+            {"s": timedelta(seconds=seconds)},
+        )
+
+
+def per_second(hall: PostgresHall) -> float:
+    with tenancy.scope(UUID(hall.here)):
+        return line().per_second
+
+
+def back_in(hall: PostgresHall) -> float:
+    """Ask for a run that is refused; give the seconds to come back after."""
+    time.sleep(KNOWN_SECONDS)
+    with pytest.raises(QueueFull) as refused:
+        start_many(hall, 50)
+    return refused.value.retry_after
+
+
 def test_where_the_line_moved_the_time_to_come_back_is_from_its_rate(hall: PostgresHall) -> None:
-    from runs.errors import QueueFull
+    bound(hall, 60)
+    runs = start_many(hall, ALONE + 60)
+    first = let_in(hall, runs[:ALONE])
+    passes(hall, 4)
+    few = let_in(hall, first[:4])  # and four lines of three seats each: 1 a second
 
-    bound(hall, 40)
-    runs = [hall.start() for _ in range(ALONE + 30)]
-    for run in runs[:ALONE]:
-        hall.cancel(run)
-    hall.admit()
-    for _ in range(22):
-        hall.start()
-    time.sleep(KNOWN_SECONDS)
+    slow = back_in(hall)
+    let_in(hall, [*first[4:], *few])
+    fast = back_in(hall)
 
-    with pytest.raises(QueueFull) as slow:
-        hall.start()
-    for run in runs[ALONE : 2 * ALONE]:
-        hall.cancel(run)
-    hall.admit()
-    time.sleep(KNOWN_SECONDS)
-    for _ in range(ALONE):
-        hall.start()
-    time.sleep(KNOWN_SECONDS)
-    with pytest.raises(QueueFull) as fast:
-        hall.start()
+    assert 3.2 <= slow <= 4 * 1.5
+    assert 1 <= fast < slow / 2
 
-    assert 1 <= fast.value.retry_after <= slow.value.retry_after < 30
+
+def test_a_line_that_stood_still_is_measured_since_it_moves_again(hall: PostgresHall) -> None:
+    runs = start_many(hall, 5 * ALONE)
+    before = let_in(hall, runs[:ALONE])
+    passes(hall, 5)
+    before = let_in(hall, before)
+    assert per_second(hall) > 1
+    passes(hall, 11)
+    assert per_second(hall) == 0
+
+    first = let_in(hall, before)
+    assert per_second(hall) == 0, "these filled seats that were free"
+    passes(hall, 4)
+    let_in(hall, first[:8])
+
+    assert 2 <= per_second(hall) <= 2.6
+
+
+def test_what_is_let_in_before_a_worker_is_there_says_nothing(hall: PostgresHall) -> None:
+    send_workers_home(hall)
+    runs = start_many(hall, 2 * ALONE + 20)
+    let_in(hall, runs[:1])
+    passes(hall, 6)
+    assert per_second(hall) == 0
+
+    make_room(16)
+    first = let_in(hall, runs[1:5])
+    passes(hall, 4)
+    let_in(hall, first)
+
+    assert 1 <= per_second(hall) <= 1.3
+
+
+def test_while_no_worker_is_there_nobody_is_sent_far_away(hall: PostgresHall) -> None:
+    runs = start_many(hall, ALONE + 50)
+    first = let_in(hall, runs[:ALONE])
+    passes(hall, 9)
+    let_in(hall, first[:1])
+    bound(hall, 20)
+    assert 0 < per_second(hall) < 0.2
+    assert back_in(hall) >= 60
+    send_workers_home(hall)
+
+    assert 5 <= back_in(hall) <= 15
 
 
 def test_too_many_in_all_are_no_fault_of_the_tenant(hall: PostgresHall, tenant: UUID) -> None:
@@ -182,7 +255,7 @@ def test_a_run_in_line_may_run_out_of_time_there(hall: PostgresHall) -> None:
 
 
 def test_a_run_whose_admitter_died_before_sending_is_sent_by_the_relay(hall: PostgresHall) -> None:
-    runs = [hall.start() for _ in range(ALONE + 1)]
+    runs = start_many(hall, ALONE + 1)
     hall.cancel(runs[0])
 
     admitted = hall.admit()  # and whoever did it dies here: nothing is sent

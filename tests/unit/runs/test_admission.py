@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runs.core.admission import LATE, SOON, UNKNOWN, Line, come_back, has_room, turns
+from runs.core.admission import LATE, SOON, Line, come_back, has_room, turns
 
 SEATS = 64
 
@@ -116,12 +116,26 @@ def test_turns_are_the_same_whatever_the_order_of_the_lines() -> None:
     assert turns(lines, free=5, now=1.0) == turns(lines[::-1], free=5, now=1.0)
 
 
-@given(st.integers(1, 10**6), st.floats(0, 10**6))
-def test_the_time_to_come_back_is_worked_out_and_bounded(surplus: int, rate: float) -> None:
-    assert SOON <= come_back(surplus=surplus, per_second=rate) <= LATE
+chances = st.floats(0, 1)
+
+
+@given(st.integers(1, 10**6), st.floats(0, 10**6), chances)
+def test_nobody_is_sent_away_for_long(surplus: int, rate: float, chance: float) -> None:
+    wait = come_back(surplus=surplus, per_second=rate, chance=chance)
+
+    assert SOON <= wait <= 1.25 * LATE <= 75
+
+
+@given(st.integers(1, 10**6), chances)
+def test_where_nothing_moves_the_time_to_come_back_is_short(surplus: int, chance: float) -> None:
+    assert 5 <= come_back(surplus=surplus, per_second=0.0, chance=chance) <= 15
 
 
 def test_twice_the_rate_is_half_the_time() -> None:
-    assert come_back(surplus=100, per_second=5.0) == 20.0
-    assert come_back(surplus=100, per_second=10.0) == 10.0
-    assert come_back(surplus=100, per_second=0.0) == UNKNOWN
+    assert come_back(surplus=100, per_second=5.0, chance=0) == 20.0
+    assert come_back(surplus=100, per_second=10.0, chance=0) == 10.0
+
+
+def test_who_was_refused_at_the_same_moment_comes_back_apart() -> None:
+    for rate in (0.0, 0.1, 10.0):
+        assert len({come_back(surplus=100, per_second=rate, chance=n / 8) for n in range(8)}) == 8

@@ -19,6 +19,7 @@ from rest_framework import exceptions
 from policy import errors as policy
 from policy.api import errors as request_errors
 from runs import errors as runs
+from tools import errors as tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,11 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     ),
     policy.InvalidPolicy: Kind(
         422, "invalid_policy", "The policy cannot be used", "See `detail` for the offending part."
+    ),
+    # tools
+    tools.UnknownTool: NOT_FOUND,
+    tools.InvalidTool: Kind(
+        422, "invalid_tool", "The tool cannot be declared so", "See `detail` for what is wrong."
     ),
     # runs
     runs.UnknownAgent: Kind(

@@ -31,6 +31,8 @@ from runs.console import gates as gate_pages
 from runs.console import policies as policy_pages
 from runs.console import runs as run_pages
 from runs.console import travel as travel_pages
+from tools.api import prices as tool_prices
+from tools.console import prices as tool_pages
 
 API: list[URLPattern | URLResolver] = [
     path("health", health.Live.as_view()),
@@ -97,6 +99,8 @@ API: list[URLPattern | URLResolver] = [
     path("notices", notices.NoticeList.as_view()),
     path("notices/<uuid:notice_id>", notices.NoticeDetail.as_view()),
     path("notices/<uuid:notice_id>/resend", notices.NoticeResend.as_view()),
+    path("tools", tool_prices.ToolList.as_view()),
+    path("tools/<uuid:tool_id>/price", tool_prices.ToolPrice.as_view()),
     path("breakers", gates.BreakerList.as_view()),
     path("breakers/<str:kind>/<str:name>", gates.BreakerDetail.as_view()),
     path("breakers/<str:kind>/<str:name>/hold", gates.BreakerHold.as_view()),
@@ -132,6 +136,7 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("gates/breaker", gate_pages.hold, name="console-hold"),
     path("gates/limit", gate_pages.set_limit, name="console-limit"),
     path("gates/limit/<uuid:limit_id>/remove", gate_pages.remove, name="console-limit-remove"),
+    path("tools/<uuid:tool_id>/price", tool_pages.price, name="console-tool-price"),
     path("policies/", policy_pages.index, name="console-policies"),
     path("policies/new", policy_pages.create, name="console-policy-new"),
     path("policies/<uuid:policy_id>/", policy_pages.detail, name="console-policy"),

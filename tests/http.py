@@ -25,6 +25,7 @@ from policy.operations.policies import create_version
 from policy.operations.subscriptions import SetSubscription, add_subscription
 from runs.models import Agent, AgentVersion, Run
 from runs.operations.backtest import Asked, start_backtest
+from tools.models import RemoteTool, ToolServer
 
 
 def a_client(*, checks_csrf: bool = False) -> Client:
@@ -178,6 +179,20 @@ def an_endpoint(tenant: UUID) -> UUID:
     """A model endpoint, and so a breaker."""
     with tenancy.scope(tenant):
         return ModelEndpoint.objects.create(id=uuid7(), name="theirs", provider="scripted").id
+
+
+def a_remote_tool(tenant: UUID) -> UUID:
+    """A tool of a server."""
+    with tenancy.scope(tenant):
+        server = ToolServer.objects.create(id=uuid7(), name="crm", url="http://127.0.0.1:1/mcp")
+        return RemoteTool.objects.create(
+            id=uuid7(),
+            server=server,
+            name="crm.find",
+            remote_name="find",
+            version="1",
+            input_schema={"type": "object"},
+        ).id
 
 
 def a_person(tenant: UUID, *roles: str, superuser: bool = False) -> User:

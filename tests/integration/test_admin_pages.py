@@ -22,6 +22,7 @@ from tests.http import (
     a_limit,
     a_notice,
     a_person,
+    a_remote_tool,
     a_run,
     an_agent,
     an_approval,
@@ -45,6 +46,7 @@ class House:
         self.approval = an_approval(tenant, self.run, arguments=hostile)
         self.budget = a_budget(tenant)
         self.limit = a_limit(tenant)
+        self.tool = a_remote_tool(tenant)
         self.notice = a_notice(tenant, self.run)
         self.backtest = a_backtest(tenant)
         with tenancy.scope(tenant):
@@ -61,6 +63,7 @@ class House:
             "key_id": str(self.key),
             "principal_id": str(self.api.principal),
             "limit_id": str(self.limit),
+            "tool_id": str(self.tool),
             **self.backtest,
             **self.notice,
         }
@@ -185,7 +188,7 @@ def test_another_tenants_rows_are_not_shown(house: House, other_tenant: UUID) ->
             assert answer.status_code != 200 or identity not in answer.content.decode(), path
     before = everything(house.tenant)
     for path in admin_addresses(house):
-        somebody.post(path, {"decision": "approve", "unit": "cost", "amount": "1"})
+        somebody.post(path, {"decision": "approve", "unit": "cost", "amount": "1", "price": "1"})
     assert everything(house.tenant) == before
 
 

@@ -21,11 +21,13 @@ from tests.http import (
     a_limit,
     a_notice,
     a_proposal,
+    a_remote_tool,
     a_run,
     an_agent,
     an_approval,
     an_endpoint,
 )
+from tools.models import RemoteTool
 
 A_LIMIT: dict[str, Any] = {"name": "mine", "unit": "calls", "amount": 1, "seconds": 1}
 A_BUDGET: dict[str, Any] = {"limits": {"cost": "5"}}
@@ -94,6 +96,7 @@ class Foreign:
             **a_proposal(tenant),
             **a_backtest(tenant),
             "limit_id": str(a_limit(tenant)),
+            "tool_id": str(a_remote_tool(tenant)),
             "migration_id": str(a_migration(tenant, run["id"])),
             **a_notice(tenant, run["id"]),
             "principal_id": str(api.principal),
@@ -103,7 +106,8 @@ class Foreign:
         self.key = api.key
 
     def rows(self) -> list[Any]:
-        models = (Run, Approval, Budget, BudgetRaise, AuditEvent, Agent, IdempotentAnswer)
+        policy = (Approval, Budget, BudgetRaise, AuditEvent, IdempotentAnswer)
+        models = (Run, Agent, RemoteTool, *policy)
         with tenancy.scope(self.tenant):
             return [sorted(map(str, model.objects.values_list())) for model in models]
 
@@ -142,6 +146,7 @@ def call(api: Api, method: str, path: str) -> Any:
             "limits": A_LIMIT,
             "principals": A_REVIEWER,
             "subscriptions": A_SUBSCRIPTION,
+            "tools": {"price": "1"},
         }
         body = bodies.get(path.split("/")[3], {"document": {"rules": []}})
         return api.put(path, body, If_Match='"1"')
@@ -180,7 +185,7 @@ def test_without_a_key_nothing_answers(foreign: Foreign, route: str, methods: li
 
 @pytest.mark.usefixtures("foreign")
 @pytest.mark.parametrize(
-    "asked", ["runs", "runs?metadata.secret=theirs", "approvals", "budgets", "agents"]
+    "asked", ["runs", "runs?metadata.secret=theirs", "approvals", "budgets", "agents", "tools"]
 )
 def test_lists_hold_the_callers_own_only(tenant: UUID, asked: str) -> None:
     answer = Api(tenant).get(f"/api/v1/{asked}")

@@ -8,17 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from uuid_utils.compat import uuid7
 
+from policy import tenancy
 from policy.core.money import Amounts, Limits, Unit
 from policy.models import AuditEvent
 from runs.agents import Context, Node, Program, graph
 from runs.queries.attribution import Attribute, attribution
-from tests.http import Api
+from tests.http import Api, a_person, a_remote_tool, signed_in
 from tests.integration.engine_room import Room
 from tools import catalogue
 from tools.errors import InvalidTool
-from tools.models import RemoteTool, ToolServer
 from tools.operations.declare import declare
 from tools.registry import tool
 
@@ -75,19 +74,61 @@ def test_a_rule_holds_what_costs_too_much_and_who_decides_sees_the_price(room: R
     assert shown["cost"] == "0.25"
 
 
-def test_the_price_of_a_remote_tool_is_declared_and_written_down(room: Room) -> None:
-    with room.scope():
-        server = ToolServer.objects.create(id=uuid7(), name="crm", url="http://127.0.0.1:1/mcp")
-        RemoteTool.objects.create(
-            id=uuid7(), server=server, name="crm.find", remote_name="find", version="1",
-            input_schema={"type": "object"},
-        )  # fmt: skip
+def test_the_price_of_a_remote_tool_is_declared_and_written_down(tenant: UUID) -> None:
+    a_remote_tool(tenant)
+    with tenancy.scope(tenant):
         declare("crm.find", price="0.002")
 
         found = catalogue.find("crm.find")
-        [told] = AuditEvent.objects.filter(action="tool.declare").values_list("detail", flat=True)
         with pytest.raises(InvalidTool, match=r"crm\.find"):
             declare("crm.find", price="-1")
 
     assert found.price == Decimal("0.002")
-    assert told == {"price": "0.002"}
+    assert told(tenant) == [{"price": "0.002"}]
+
+
+def told(tenant: UUID) -> list[dict[str, Any]]:
+    with tenancy.scope(tenant):
+        events = AuditEvent.objects.filter(action="tool.declare", subject="tool/crm.find")
+        return list(events.order_by("id").values_list("detail", flat=True))
+
+
+def test_a_price_is_set_over_http_by_who_answers_for_money(tenant: UUID) -> None:
+    path = f"/api/v1/tools/{a_remote_tool(tenant)}/price"
+    finance = Api(tenant, "finance")
+
+    answer = finance.put(path, {"price": "0.002"})
+
+    assert (answer.status_code, answer.json()["price"]) == (200, "0.002")
+    assert Api(tenant, "viewer").get("/api/v1/tools").json()["results"] == [answer.json()]
+    assert told(tenant) == [{"price": "0.002"}]
+    for role in ("operator", "reviewer"):
+        assert Api(tenant, role).put(path, {"price": "0"}).status_code == 403
+    with tenancy.scope(tenant):
+        assert catalogue.find("crm.find").price == Decimal("0.002")
+
+
+@pytest.mark.parametrize("price", ["-1", "many", "0.0000000001", "1e11", None])
+def test_what_is_no_price_is_refused_over_http(tenant: UUID, price: Any) -> None:
+    path = f"/api/v1/tools/{a_remote_tool(tenant)}/price"
+
+    answer = Api(tenant).put(path, {"price": price})
+
+    assert answer.status_code == 422
+    assert told(tenant) == []
+
+
+def test_a_price_is_set_on_the_tools_page(tenant: UUID) -> None:
+    tool_id = a_remote_tool(tenant)
+    page, path = f"/admin/tools/remotetool/{tool_id}/change/", f"/admin/tools/{tool_id}/price"
+    finance, viewer = (signed_in(a_person(tenant, role), tenant) for role in ("finance", "viewer"))
+
+    viewer.post(path, {"price": "7"})
+    refused = finance.post(path, {"price": "-7"}, follow=True).content.decode()
+    said = finance.post(path, {"price": " 0.002 "}, follow=True).content.decode()
+
+    assert "a price is from 0 to" in refused
+    assert 'value="0.002"' in said
+    assert path in said
+    assert path not in viewer.get(page).content.decode()
+    assert told(tenant) == [{"price": "0.002"}]

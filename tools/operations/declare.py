@@ -80,9 +80,10 @@ def declare(  # noqa: PLR0913 - a declaration, read by keyword
 
 
 def _told(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Give changes as JSON: a price as text, exactly."""
+    """Give changes as JSON: a price as text, exactly, however many zeros it came with."""
     return {
-        name: str(value) if isinstance(value, Decimal) else value for name, value in changes.items()
+        name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
+        for name, value in changes.items()
     }
 
 

@@ -1,0 +1,1 @@
+"""Remote tools over HTTP."""

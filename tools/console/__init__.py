@@ -1,0 +1,1 @@
+"""What the admin's forms do to tools."""

@@ -1,4 +1,4 @@
-"""The `approval:` block of a rule as people write it: who decides, and what if nobody does."""
+"""The `approval:` block as people write it: who decides, and what if nobody does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from policy.core.rules.approvals import AgentsMay, ApprovalTerms, OnTimeout, Rung
+from policy.core.rules.approvals import ANSWERS, AgentsMay, ApprovalTerms, OnTimeout, Rung
 from policy.core.rules.triggers import Triggers
 
 SHORTEST_WAIT: Final = timedelta(seconds=1)
@@ -144,4 +144,37 @@ class ApprovalDocument(BaseModel):
         given = self.model_dump(mode="json", exclude_defaults=True)
         for plain, rung in zip(given.get("escalate", ()), self.escalate, strict=False):
             plain["after"] = said_duration(rung.after)
+        return given
+
+
+class AnswersDocument(BaseModel):
+    """Who decides whether an answer leaves that the tenant's settings hold, and by when."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    expires_after: Wait = ANSWERS.expires_after
+    approval: ApprovalDocument = ApprovalDocument()
+
+    @model_validator(mode="after")
+    def _is_about_an_answer(self) -> Self:
+        asked = self.approval
+        if asked.hold_if != TriggersDocument():
+            raise ValueError("hold_if is about calls: the tenant's settings hold answers")
+        if asked.agents_may is not AgentsMay.ADVISE:
+            raise ValueError("agents_may: no agent is asked about an answer")
+        if asked.on_timeout is OnTimeout.APPROVE:
+            raise ValueError("on_timeout: no answer leaves because nobody decided")
+        return self
+
+    def terms(self) -> ApprovalTerms:
+        """Give them as they are asked under."""
+        return self.approval.terms(self.expires_after)
+
+    def written(self) -> dict[str, Any]:
+        """Give it as it would be written: what differs from the defaults, in plain values."""
+        given: dict[str, Any] = {}
+        if self.expires_after != ANSWERS.expires_after:
+            given["expires_after"] = said_duration(self.expires_after)
+        if approval := self.approval.written():
+            given["approval"] = approval
         return given

@@ -37,6 +37,9 @@ rules:
       hold_if:                   # holds what an allowing rule allows
         {irreversible: true, confidence: 0.8, out_of_distribution: true, money: 500,
          people: 10, taint: true, budget: 0.9}
+answers:                         # of answers that the tenant holds; may be left out
+  expires_after: 4h              # default 7d
+  approval: {groups: [privacy]}  # as of a rule
 """
 
 from __future__ import annotations
@@ -61,7 +64,7 @@ from pydantic import (
 )
 
 from policy import conditions
-from policy.approving import ApprovalDocument, Name, Wait, said_duration
+from policy.approving import AnswersDocument, ApprovalDocument, Name, Wait, said_duration
 from policy.core.rules.approvals import ApprovalTerms
 from policy.core.rules.decide import Decision, Policy, Rule
 from policy.errors import InvalidPolicy
@@ -73,6 +76,7 @@ MOST_RULES: Final = 500
 STORED: Final = {"stored": True}
 """The context in which stored rules are read: their conditions were compiled before."""
 DEFAULT_WAIT: Final = ApprovalTerms().expires_after
+NOT_SAID: Final = AnswersDocument()
 
 
 Pattern = Annotated[
@@ -125,6 +129,7 @@ class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rules: Annotated[tuple[RuleDocument, ...], Field(max_length=MOST_RULES)]
+    answers: AnswersDocument = NOT_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +137,26 @@ class PolicyDocument:
     """Rules that can be stored and used, in the order they were written."""
 
     rules: tuple[RuleDocument, ...]
+    answers: AnswersDocument = NOT_SAID
 
     def compiled(self) -> list[Rule]:
         """Give the rules as they are judged by."""
         return [compiled(position, rule) for position, rule in enumerate(self.rules)]
 
+    def policy(self, version: str) -> Policy:
+        """Give it as calls and answers are judged by it."""
+        return Policy.of(version, self.compiled(), self.answers.terms())
+
+    def written(self) -> dict[str, Any]:
+        """Give it as it would be written, in plain values."""
+        answers = self.answers.written()
+        rules = [rule.written() for rule in self.rules]
+        return {"rules": rules, **({"answers": answers} if answers else {})}
+
     def text(self) -> str:
-        """Write the rules as YAML, from which `read` makes the same rules again."""
+        """Write it as YAML, from which `read` makes the same again."""
         return yaml.dump(
-            {"rules": [rule.written() for rule in self.rules]},
+            self.written(),
             Dumper=_ExactDumper,
             sort_keys=False,
             allow_unicode=True,
@@ -159,7 +175,7 @@ def named(name: str) -> Policy:
         source = path.read_text("utf-8")
     except (OSError, ValueError) as error:
         raise InvalidPolicy(f"there is no policy {name!r}: give `default` or a file") from error
-    return Policy.of(name, read(source).compiled())
+    return read(source).policy(name)
 
 
 def read(source: str | bytes | Mapping[str, Any]) -> PolicyDocument:
@@ -179,7 +195,7 @@ def read(source: str | bytes | Mapping[str, Any]) -> PolicyDocument:
         if rule.name in seen:
             raise InvalidPolicy(f"two rules are named {rule.name!r}", f"/rules/{position}/name")
         seen.add(rule.name)
-    return PolicyDocument(document.rules)
+    return PolicyDocument(document.rules, document.answers)
 
 
 class _ExactDumper(yaml.SafeDumper):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from policy import tenancy
+from policy.approving import AnswersDocument
 from policy.conditions import unusable
+from policy.core.rules.approvals import ANSWERS, ApprovalTerms
 from policy.core.rules.decide import Decision, Policy, Rule
 from policy.documents import STORED, PolicyDocument, RuleDocument, compiled
 from policy.errors import InvalidPolicy
@@ -18,6 +20,8 @@ from policy.models import PolicyRule, PolicyVersion, Tenant
 
 DENY_EVERYTHING: Final = Policy(version="", rules=())
 MOST_COMPILED: Final = 512
+NOBODYS: Final = ""
+"""A group that nobody can be in: groups have names."""
 
 _compiled: OrderedDict[tuple[UUID, UUID], Policy] = OrderedDict()
 
@@ -51,7 +55,7 @@ def of_version(version_id: UUID | None) -> Policy:
     if policy is None:
         version = PolicyVersion.objects.get(pk=version_id)
         rules = [_rule(row) for row in version.rules.all()]
-        policy = Policy.of(str(version_id), rules)
+        policy = Policy.of(str(version_id), rules, _terms(version))
         if version.activated_at is None:
             return policy
         _compiled[key] = policy
@@ -64,13 +68,29 @@ def _tenant() -> UUID:
     return tenancy.required("PolicyVersion")
 
 
-def document_of(rows: Iterable[PolicyRule]) -> PolicyDocument:
-    """Give stored rules as the document that they were read from.
+def document_of(version: PolicyVersion) -> PolicyDocument:
+    """Give a stored version as the document that it was read from.
 
     Raises:
         InvalidPolicy: a row holds what this code cannot read.
     """
-    return PolicyDocument(tuple(_written(row) for row in rows))
+    rows = version.rules.order_by("position")
+    return PolicyDocument(tuple(_written(row) for row in rows), _answers(version))
+
+
+def _answers(version: PolicyVersion) -> AnswersDocument:
+    try:
+        return AnswersDocument.model_validate(version.answers)
+    except ValidationError as error:
+        raise InvalidPolicy(f"`answers` cannot be read: {error.title}") from error
+
+
+def _terms(version: PolicyVersion) -> ApprovalTerms:
+    """Read who decides about answers. Where this code cannot read it nobody does."""
+    try:
+        return _answers(version).terms()
+    except InvalidPolicy:
+        return replace(ANSWERS, groups=(NOBODYS,))
 
 
 def _written(row: PolicyRule) -> RuleDocument:

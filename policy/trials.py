@@ -98,7 +98,7 @@ def tried(file: Path) -> list[Tried]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise InvalidPolicy(f"{file.name}: {why}") from error
-    policy = Policy.of(written.policy, documents.read(source).compiled())
+    policy = documents.read(source).policy(written.policy)
     return [_tried(policy, trial) for trial in written.tests]
 
 

@@ -40,8 +40,13 @@ class PolicyView:
         return [] if self.document is None else [rule.written() for rule in self.document.rules]
 
     @property
+    def answers(self) -> dict[str, Any]:
+        """Give what is said of answers, as it would be written."""
+        return {} if self.document is None else self.document.answers.written()
+
+    @property
     def yaml(self) -> str:
-        """Give the rules as a YAML document."""
+        """Give the rules, and what is said of answers, as a YAML document."""
         return "" if self.document is None else self.document.text()
 
 
@@ -64,7 +69,7 @@ def policy_version(policy_id: UUID | None) -> PolicyView:
     if wanted is None:
         raise PolicyVersion.DoesNotExist("no policy is in force")
     row = PolicyVersion.objects.get(pk=wanted)
-    return _view(row, active, document_of(row.rules.order_by("position")))
+    return _view(row, active, document_of(row))
 
 
 def _active() -> UUID | None:

@@ -13,6 +13,7 @@ from typing import Final
 from policy.core.json import Json, digest
 from policy.core.outcomes import ErrorClass
 from policy.core.provenance import Label
+from policy.core.rules.approvals import ApprovalTerms
 from policy.provenance import Answer
 from policy.provenance.answers import Checked, Rules, check, has_links, hosts_in, ids_in
 from runs import guarding
@@ -59,10 +60,14 @@ def reconciled(
     if checked.withheld(rules) or (row is None and not checked.asked_about(rules)):
         return _judged(commit, checked, rules), None
     waits = Suspend(state=RunState.INTERRUPTED, reason=Reason.APPROVAL, due_at=None)
-    return waits, _asks(claimed, commit, checked) if row is None else None
+    if row is not None:
+        return waits, None
+    return waits, _asks(claimed, commit, checked, shell.world.policy(claimed).answers)
 
 
-def _asks(claimed: Claimed, commit: Advance, checked: Checked) -> guarding.Asks:
+def _asks(
+    claimed: Claimed, commit: Advance, checked: Checked, terms: ApprovalTerms
+) -> guarding.Asks:
     """Ask whether an answer may leave. What is redacted is redacted before anybody sees it."""
     told = checked.told()
     return guarding.Asks(
@@ -72,6 +77,7 @@ def _asks(claimed: Claimed, commit: Advance, checked: Checked) -> guarding.Asks:
         digest=_named(claimed, commit),
         request={"answer": checked.value, "found": told},
         reason=f"May this answer leave? It holds {', '.join(told)}"[:450],
+        terms=terms,
     )
 
 

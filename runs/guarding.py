@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from policy.core.json import JsonObject, digest
+from policy.core.rules.approvals import ApprovalTerms
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
 from runs.core.guards import TASK
 from runs.core.lifecycle import Reason, RunState
@@ -21,8 +23,8 @@ from runs.ports import Claimed, Put, PutEffect, Question, Save, Settled, Store
 NAME: Final = "loop guard"
 ANSWER: Final = "answer check"
 """The place of the question whether an answer may leave, and what asks it."""
-SECONDS_TO_DECIDE: Final = 7 * 24 * 3600.0
-"""How long a person has; nobody's answer is a no."""
+WITHIN_A_WEEK: Final = ApprovalTerms(expires_after=timedelta(days=7))
+"""Every reviewer may decide whether a run goes on; nobody's answer is a no."""
 
 
 def asked(claimed: Claimed, task: str = TASK) -> Recorded | None:
@@ -71,6 +73,7 @@ class Asks:
     digest: str
     request: JsonObject
     reason: str
+    terms: ApprovalTerms = WITHIN_A_WEEK
 
 
 def put(
@@ -102,7 +105,8 @@ def put(
             policy_version=claimed.policy_version_id or "",
             rule="",
             reason=asks.reason,
-            seconds=SECONDS_TO_DECIDE,
+            seconds=asks.terms.expires_after.total_seconds(),
+            terms=asks.terms,
         ),
     )
     if store.put_effect(claimed.lease, wish, before) is Put.LEASE_LOST:

@@ -40,11 +40,12 @@ class PolicyDetailSerializer(PolicySerializer):
     """A policy version with its rules, in the order in which they were written."""
 
     rules = serializers.JSONField(help_text="What PUT and POST take as `document.rules`")
-    yaml = serializers.CharField(help_text="The same rules as a YAML document")
+    answers = serializers.JSONField(help_text="What they take as `document.answers`")
+    yaml = serializers.CharField(help_text="The same as a YAML document")
 
 
 class DocumentField(serializers.JSONField):
-    """A policy document: an object with `rules`, or its text as YAML or JSON."""
+    """A policy document: an object with `rules`, perhaps `answers`, or its text as YAML or JSON."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Read it as it came; `policy.documents` says what is wrong with it."""

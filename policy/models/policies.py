@@ -33,6 +33,12 @@ class PolicyVersion(TenantRow):
     edited_at = models.DateTimeField(null=True)
     edited_by = models.CharField(max_length=200, blank=True)
     activated_at = models.DateTimeField(null=True)
+    answers = models.JSONField(
+        default=dict,
+        db_default={},
+        blank=True,
+        help_text="Who decides about answers that are held, and by when.",
+    )
 
     class Meta(TenantRow.Meta):
         constraints = [

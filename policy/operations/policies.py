@@ -33,7 +33,11 @@ def create_version(
         tenant = _locked_tenant()
         last = PolicyVersion.objects.aggregate(last=Max("number"))["last"] or 0
         version = PolicyVersion.objects.create(
-            id=uuid7(), number=last + 1, note=note[:500], created_by=by.name
+            id=uuid7(),
+            number=last + 1,
+            note=note[:500],
+            created_by=by.name,
+            answers=read.answers.written(),
         )
         PolicyRule.objects.bulk_create(_rows(tenant, version, read))
         record(
@@ -74,6 +78,7 @@ def edit_draft(
             revision=version.revision + 1,
             edited_at=timezone.now(),
             edited_by=by.name,
+            answers=read.answers.written(),
             note=version.note if note is None else note[:500],
         )
         record(

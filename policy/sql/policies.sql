@@ -18,7 +18,8 @@ CREATE OR REPLACE TRIGGER policy_rules_stay BEFORE INSERT OR UPDATE OR DELETE ON
 CREATE OR REPLACE FUNCTION policy_refuse_draft() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF OLD.activated_at IS NOT NULL AND (NEW.activated_at IS NULL
-      OR NEW.revision <> OLD.revision OR NEW.number <> OLD.number) THEN
+      OR NEW.revision <> OLD.revision OR NEW.number <> OLD.number
+      OR NEW.answers <> OLD.answers) THEN
     RAISE EXCEPTION 'policy version % was in force, and never changes', OLD.id;
   END IF;
   RETURN NEW;

@@ -120,7 +120,7 @@ def _moved(step: int) -> Callable[[StaffRequest, PolicyView], str]:
         rules, at = view.rules, _at(request, view)
         to = min(max(at + step, 0), len(rules) - 1)
         rules.insert(to, rules.pop(at))
-        edit_draft(view.id, {"rules": rules}, revision=_revision(request), by=request.actor)
+        _rewrite(request, view, rules)
         return f"Moved {rules[to]['name']!r}."
 
     return move
@@ -129,8 +129,13 @@ def _moved(step: int) -> Callable[[StaffRequest, PolicyView], str]:
 def _delete(request: StaffRequest, view: PolicyView) -> str:
     rules = view.rules
     gone = rules.pop(_at(request, view))
-    edit_draft(view.id, {"rules": rules}, revision=_revision(request), by=request.actor)
+    _rewrite(request, view, rules)
     return f"Deleted {gone['name']!r}."
+
+
+def _rewrite(request: StaffRequest, view: PolicyView, rules: list[dict[str, Any]]) -> None:
+    document = {"rules": rules, "answers": view.answers}
+    edit_draft(view.id, document, revision=_revision(request), by=request.actor)
 
 
 def _activate(request: StaffRequest, view: PolicyView) -> str:

@@ -51,5 +51,5 @@ def policy(given: Rules | None) -> Policy:
     if isinstance(given, Path):
         given = given.read_text("utf-8")
     if isinstance(given, str | Mapping):
-        return Policy.of("memory", documents.read(given).compiled())
+        return documents.read(given).policy("memory")
     return Policy.of("memory", given)

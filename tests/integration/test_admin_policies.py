@@ -34,6 +34,19 @@ def test_a_draft_goes_the_whole_way(tenant: UUID) -> None:
         assert event.detail["reason"] == "agreed"
 
 
+def test_ordering_the_rules_of_a_draft_keeps_what_it_says_of_answers(tenant: UUID) -> None:
+    browser = signed_in(a_person(tenant, "admin"), tenant)
+    document = TWO + "\nanswers: {expires_after: 4h}"
+    path = browser.post("/admin/policies/new", {"document": document, "once": "a"})["Location"]
+
+    browser.post(f"{path}change", {"deed": "down", "rule": "one", "revision": "1"})
+    browser.post(f"{path}change", {"deed": "delete", "rule": "one", "revision": "2"})
+
+    with tenancy.scope(tenant):
+        version = PolicyVersion.objects.get()
+    assert (version.revision, version.answers) == (3, {"expires_after": "4h"})
+
+
 def test_who_is_no_admin_looks_and_changes_nothing(tenant: UUID) -> None:
     browser = signed_in(a_person(tenant, "viewer"), tenant)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from policy import tenancy
 from policy.core.actor import SYSTEM
 from policy.core.rules.approvals import ApprovalTerms, terms_to_json
 from policy.errors import InvalidDecision, InvalidSetting
-from policy.models import Approval, AuditEvent, Notice
+from policy.models import Approval, AuditEvent, Notice, Principal
 from policy.operations.set_tenant import set_answers
 from policy.operations.subscriptions import SetSubscription, add_subscription
 from runs.agents import Context, Program
@@ -218,6 +219,45 @@ def test_where_several_must_let_an_answer_leave_nobody_gives_another_alone(room:
 
         with pytest.raises(InvalidDecision, match="gives another alone"):
             decide_approval(command, by=SYSTEM, now=room.now())
+
+
+PRIVACY = """
+rules: [{name: all, decision: allow}]
+answers: {expires_after: 1h, approval: {groups: [privacy], quorum: 2}}
+"""
+
+
+def test_two_of_the_group_that_the_policy_names_let_an_answer_leave(room: Room) -> None:
+    room.apply(PRIVACY)
+    tenant = UUID(room.ground.tenant)
+    run_id, row = asking(room)
+    path = f"/api/v1/approvals/{row.pk}"
+    people = [Api(tenant, "reviewer") for _ in range(3)]
+    with room.scope():
+        ours = [one.principal for one in people[:2]]
+        Principal.objects.filter(pk__in=ours).update(groups=["privacy"])
+
+    answers = []
+    for one in (people[2], *people[:2]):
+        shown = one.get(path).json()
+        body = {"decision": "approve", "digest": shown["digest"]}
+        said = one.post(f"{path}/decide", body, If_Match=f'"{shown["version"]}"')
+        answers.append((said.status_code, shown["state"]))
+    room.go_on(run_id)
+
+    assert (row.groups, row.expires_at - row.created_at) == (["privacy"], timedelta(hours=1))
+    assert answers == [(403, "open"), (200, "open"), (200, "open")]
+    assert (room.state(run_id), room.output(run_id)) == ("succeeded", f"the key is {KEY}")
+
+
+def test_an_answer_has_as_long_as_the_policy_says(room: Room) -> None:
+    room.apply(PRIVACY)
+    run_id, _ = asking(room)
+
+    room.pass_time(run_id, 3601)
+    room.go_on(run_id)
+
+    assert (room.state(run_id), room.output(run_id)) == ("failed", None)
 
 
 def test_an_answer_that_nobody_decides_about_does_not_leave(room: Room) -> None:

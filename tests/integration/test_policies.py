@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from policy import documents, policies, tenancy
+from policy.core.rules.approvals import Asked, Reviewer, why_not_decide
 from policy.core.rules.decide import CallRequest, Decision, EffectClass, Principal, Verdict, decide
 from policy.errors import InvalidPolicy, NoTenantScope, PolicyChanged, PolicyNotDraft
 from policy.models import AuditEvent, PolicyRule, PolicyVersion, Tenant
@@ -101,6 +102,19 @@ def test_a_stored_condition_that_no_longer_compiles_allows_nothing(tenant: UUID)
         assert judged(5000) is not Decision.ALLOW
 
 
+def test_terms_of_answers_that_cannot_be_read_let_nobody_decide(tenant: UUID) -> None:
+    with tenancy.scope(tenant):
+        version = create_version(SMALL)
+        PolicyVersion.objects.filter(pk=version).update(answers={"of a later release": True})
+        activate(version)
+
+        terms = policies.active().answers
+
+    asked = Asked(terms=terms, groups=frozenset(terms.groups))
+    anybody = Reviewer(identity="a", name="ann", groups=frozenset({"privacy"}))
+    assert why_not_decide(asked, anybody)
+
+
 def test_a_version_is_its_tenants_own(tenant: UUID, other_tenant: UUID) -> None:
     with tenancy.scope(tenant):
         version = create_version(SMALL)
@@ -190,6 +204,7 @@ INSERT INTO policy_policyrule (tenant_id, policy_id, position, priority, name, d
         "DELETE FROM policy_policyrule",
         ANOTHER,
         "UPDATE policy_policyversion SET activated_at = NULL",
+        """UPDATE policy_policyversion SET answers = '{"expires_after": "1s"}'""",
     ],
 )
 def test_the_database_itself_keeps_rules_that_were_in_force(tenant: UUID, statement: str) -> None:
@@ -219,8 +234,10 @@ def test_rules_come_out_of_their_rows_as_they_were_written(tenant: UUID) -> None
         "priority": 7,
         "reason": "seldom",
     }
+    approval = {"groups": ["privacy"], "escalate": [{"after": "30m", "groups": ["leads"]}]}
+    written = {"rules": [rule], "answers": {"expires_after": "4h", "approval": approval}}
     with tenancy.scope(tenant):
-        version = create_version({"rules": [rule]})
-        document = policies.document_of(PolicyRule.objects.filter(policy=version))
+        version = create_version(written)
+        document = policies.document_of(PolicyVersion.objects.get(pk=version))
 
-    assert document == documents.read({"rules": [rule]})
+    assert document == documents.read(written)

@@ -91,6 +91,10 @@ class ApprovalTerms:
         return max(self.quorum, FOUR_EYES if self.four_eyes else 1)
 
 
+ANSWERS: Final = ApprovalTerms(expires_after=timedelta(days=7))
+"""Under which a person is asked whether an answer may leave, where the policy says nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewer:
     """Somebody who may decide: known by one identity, whichever way they came in."""

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, assert_never
 
 from policy.core.call import Autonomy, CallRequest, EffectClass, Facts, Principal, Risk
-from policy.core.rules.approvals import ApprovalTerms
+from policy.core.rules.approvals import ANSWERS, ApprovalTerms
 from policy.core.rules.selectors import Selector
 from policy.core.rules.triggers import Fired, fired
 
@@ -92,10 +92,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One version of a tenant's rules, in the order they are asked."""
+    """One version of a tenant's rules, in the order they are asked.
+
+    `answers` are the terms under which a person is asked whether an answer may leave.
+    """
 
     version: str
     rules: tuple[Rule, ...]
+    answers: ApprovalTerms = ANSWERS
     _about: dict[tuple[str, str, EffectClass], tuple[Rule, ...]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -115,9 +119,9 @@ class Policy:
         return found
 
     @staticmethod
-    def of(version: str, rules: Iterable[Rule]) -> Policy:
+    def of(version: str, rules: Iterable[Rule], answers: ApprovalTerms = ANSWERS) -> Policy:
         ordered = sorted(rules, key=lambda rule: (-rule.priority, rule.position))
-        return Policy(version=version, rules=tuple(ordered))
+        return Policy(version=version, rules=tuple(ordered), answers=answers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ class Command(BaseCommand):
             self.stdout.write(f"policy {version.number} of {tenant.slug} ({version.note or '-'})")
             for rule in version.rules.all():
                 self.stdout.write(_line(rule))
+            if version.answers:
+                self.stdout.write(f"  answers that are held: {json.dumps(version.answers)}")
         self.stdout.write("  what no rule allows is denied")
 
     def _read(self, file: Path) -> bytes:

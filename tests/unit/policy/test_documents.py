@@ -162,6 +162,43 @@ def test_what_is_written_out_reads_back_as_the_same_rules(raw: Any, call: CallRe
     assert verdicts[0] == verdicts[1]
 
 
+ASKS = {
+    "groups": ["privacy"],
+    "quorum": 2,
+    "on_timeout": "escalate",
+    "escalate": [{"after": "30m", "owners": ["ada"]}],
+}
+
+
+@pytest.mark.parametrize("said", [{}, {"expires_after": "4h"}, {"approval": ASKS}])
+def test_who_decides_about_answers_is_read_and_written_out(said: dict[str, Any]) -> None:
+    read = documents.read({"rules": [], "answers": said})
+    terms = read.policy("1").answers
+
+    assert documents.read(read.text()) == read
+    assert read.answers.written() == said
+    assert terms.expires_after == timedelta(hours=4 if "expires_after" in said else 168)
+    assert (terms.groups, terms.needed) == ((("privacy",), 2) if "approval" in said else ((), 1))
+
+
+@pytest.mark.parametrize(
+    ("said", "pointer"),
+    [
+        ({"approval": {"on_timeout": "approve"}}, "/answers"),
+        ({"approval": {"agents_may": "decide"}}, "/answers"),
+        ({"approval": {"hold_if": {"taint": True}}}, "/answers"),
+        ({"approval": {"quorum": 0}}, "/answers/approval/quorum"),
+        ({"expires_after": "soon"}, "/answers/expires_after"),
+        ({"groups": ["privacy"]}, "/answers/groups"),
+    ],
+)
+def test_what_makes_no_sense_of_an_answer_is_refused(said: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidPolicy) as refused:
+        documents.read({"rules": [], "answers": said})
+
+    assert refused.value.pointer == pointer
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [

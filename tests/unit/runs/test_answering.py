@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -101,6 +102,21 @@ def test_a_person_is_asked_and_sees_the_answer_with_what_was_found() -> None:
     assert question.kind == "answer"
     assert "hunter2-hunter2" in str(question.arguments["answer"])
     assert question.arguments["found"] == {"secrets: a credential of the tenant": 1}
+
+
+def test_the_policy_says_who_decides_about_an_answer_and_by_when() -> None:
+    rules = Rules(modes={"secrets": Mode.ASK}, secrets=("hunter2-hunter2",))
+    policy = {
+        "rules": [],
+        "answers": {"expires_after": "1h", "approval": {"groups": ["privacy"], "quorum": 2}},
+    }
+
+    played = play(desk.a_desk(), "Say it", model=[SAYS], answers=rules, policy=policy)
+
+    [question] = played.approvals
+    assert question.terms.groups == ("privacy",)
+    assert question.terms.needed == 2
+    assert question.terms.expires_after == timedelta(hours=1)
 
 
 def test_an_answer_that_a_person_lets_go_leaves_as_it_is() -> None:

@@ -14,7 +14,7 @@ COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --n
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev up demo play bench simulate storm crashsweep prove test test/unit test/integration fmt lint types arch \
-	migrations requirements clean
+	migrations record requirements clean
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z\/-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ arch: setup-dev ## check which way imports go
 
 migrations: setup ## check that the models and the migrations agree
 	@$(PY) manage.py scratch makemigrations --check --dry-run
+
+record: setup ## when a release is cut: write down what its processes ask of a database
+	@$(PY) scripts/record_release.py
 
 requirements: setup-dev ## compile requirements*.txt again from pyproject.toml
 	@$(COMPILE) -o requirements.txt pyproject.toml

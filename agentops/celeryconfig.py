@@ -22,6 +22,7 @@ task_queues = [
     Queue("backtests"),
     Queue("notices"),
 ]  # workers name the one they take from
+task_routes = {"runs.backtest": {"queue": "backtests"}, "runs.deliver": {"queue": "notices"}}
 task_ignore_result = True
 task_acks_late = False
 task_serializer = "json"

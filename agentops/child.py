@@ -33,14 +33,20 @@ class Child:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], *, logs: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        logs: Path,
+        folder: Path = CHECKOUT,
     ) -> None:
         self.name, self._log = name, logs / f"{name}.log"
         with self._log.open("ab") as errors:
             self._popen = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
                 list(command),
                 env=dict(environment),
-                cwd=CHECKOUT,
+                cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

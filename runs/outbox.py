@@ -27,10 +27,8 @@ log = structlog.get_logger()
 ADVANCE = "runs.advance"
 
 BACKTEST = "runs.backtest"
-BACKTESTS = "backtests"
 
 DELIVER = "runs.deliver"
-NOTICES = "notices"
 
 AWAY = (OperationalError, OSError, RedisError, pybreaker.CircuitBreakerError)
 """What a broker that cannot take a message raises: it is away, or full."""
@@ -68,13 +66,13 @@ def send_backtest(tenant_id: UUID, backtest_id: UUID) -> bool:
     result (progress and counts, no content) is kept under the backtest's id.
     """
     kwargs = {"tenant_id": str(tenant_id), "backtest_id": str(backtest_id)}
-    return _send_aside(BACKTEST, kwargs, task_id=str(backtest_id), queue=BACKTESTS)
+    return _send_aside(BACKTEST, kwargs, task_id=str(backtest_id))
 
 
 def send_notice(tenant_id: UUID, notice_id: UUID) -> bool:
     """Ask for a notice to be delivered; False while the broker is away: the sweeper asks again."""
     kwargs = {"tenant_id": str(tenant_id), "notice_id": str(notice_id)}
-    return _send_aside(DELIVER, kwargs, queue=NOTICES, ignore_result=True)
+    return _send_aside(DELIVER, kwargs, ignore_result=True)
 
 
 def _send_aside(name: str, kwargs: dict[str, str], **options: Any) -> bool:

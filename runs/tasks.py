@@ -9,7 +9,7 @@ from celery import shared_task
 
 from policy.operations.deliver import deliver
 from runs.operations.backtest import carry_out
-from runs.outbox import ADVANCE, BACKTEST, BACKTESTS, DELIVER, NOTICES
+from runs.outbox import ADVANCE, BACKTEST, DELIVER
 from runs.ports import Nudge
 from runs.process import follow
 
@@ -22,8 +22,8 @@ def advance_run(
     follow(Nudge(tenant_id=tenant_id, run_id=run_id, super_step=super_step, task=task))
 
 
-@shared_task(name=BACKTEST, queue=BACKTESTS, bind=True, ignore_result=False)
-def run_backtest(self: Any, *, tenant_id: str, backtest_id: str) -> str:
+@shared_task(name=BACKTEST, bind=True, ignore_result=False)
+def run_backtest(self: Any, *, tenant_id: str, backtest_id: str, **_: object) -> str:
     """Carry a backtest out. Its row is the truth; Celery's result repeats how far it is."""
 
     def tell(judged: int, total: int) -> None:
@@ -32,7 +32,7 @@ def run_backtest(self: Any, *, tenant_id: str, backtest_id: str) -> str:
     return carry_out(UUID(tenant_id), UUID(backtest_id), tell)
 
 
-@shared_task(name=DELIVER, queue=NOTICES, ignore_result=True)
+@shared_task(name=DELIVER, ignore_result=True)
 def deliver_notice(*, tenant_id: str, notice_id: str, **_: object) -> str:
     """Try a notice that is due. Losing, doubling or delaying this message is harmless."""
     return deliver(UUID(tenant_id), UUID(notice_id))

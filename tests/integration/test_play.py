@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import redis
+from psycopg import sql
 
 from agentops import process_ids
+from agentops.servers.scratch import NAME_FILE, forget_keys
 from examples.workloads.make_parcel_desk import TARGET
 from tests.processes import eventually
 
@@ -72,10 +75,12 @@ def kill_all(pids: list[int]) -> None:
 
 
 @contextmanager
-def a_play(*options: str) -> Iterator[Play]:
+def a_play(*options: str, without: tuple[str, ...] = ()) -> Iterator[Play]:
+    """Play; `without` names variables, of the servers that are given, that it does not see."""
     running = subprocess.Popen(  # noqa: S603 - our own command line
         [sys.executable, "manage.py", "play", str(TARGET), *options],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name not in without},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -89,6 +94,19 @@ def a_play(*options: str) -> Iterator[Play]:
             running.wait(60)
         assert running.stdout
         running.stdout.close()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    """A folder that a play keeps; what it keeps on given servers goes with the test."""
+    folder = tmp_path / "kept"
+    yield folder
+    name = (folder / NAME_FILE).read_text("utf-8").strip()
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        for statement, target in (("DATABASE", name), ("ROLE", f"{name}_app")):
+            drop = sql.SQL("DROP {} IF EXISTS {}")
+            connection.execute(drop.format(sql.SQL(statement), sql.Identifier(target)))
+    forget_keys(os.environ["REDIS_URL"], name)
 
 
 def numbers(verdict: dict[str, Any], *names: str) -> tuple[int, ...]:
@@ -129,8 +147,8 @@ def test_a_service_without_keys_is_never_asked_twice_but_a_person_is() -> None:
     assert verdict["kills"] > 0
 
 
-def test_after_a_sigkill_of_everything_the_same_command_goes_on(tmp_path: Path) -> None:
-    options = ("--data", str(tmp_path / "kept"), "--concurrency", "4", *SLOWLY)
+def test_after_a_sigkill_of_everything_the_same_command_goes_on(kept: Path) -> None:
+    options = ("--data", str(kept), "--concurrency", "4", *SLOWLY)
     with a_play(*options) as first:
         first.until(r"\d+ s +[2-9]/12 done")
         kill_all(first.family())
@@ -142,7 +160,8 @@ def test_after_a_sigkill_of_everything_the_same_command_goes_on(tmp_path: Path) 
 
 
 def test_an_emptied_redis_changes_nothing_but_time() -> None:
-    with a_play("--concurrency", "4", "--model-latency", "0.2") as play:
+    slowly = ("--concurrency", "4", "--model-latency", "0.2")
+    with a_play(*slowly, without=("DATABASE_URL", "REDIS_URL")) as play:  # nobody else's is emptied
         url = play.until(r"redis +(\S+)")[1]
         for done in (1, 4):
             play.until(rf"\d+ s +[{done}-9]/12 done")

@@ -6,9 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from policy.core.money import Amounts, Limits, Unit
 from runs.agents import Context, Node, Program, RetryPolicy, graph
+from runs.core.lifecycle import FINAL
 from runs.testing import Played, play
 from tools.errors import InvalidTool
 from tools.registry import ToolError, tool
@@ -143,3 +147,91 @@ def test_a_rule_asks_what_a_call_costs(name: str, state: str) -> None:
 def test_what_is_no_price_is_refused(price: Any) -> None:
     with pytest.raises(InvalidTool, match=r"vendor\.bad"):
         tool("vendor.bad", price=price)(lambda: "no")
+
+
+class Buying(RuleBasedStateMachine):
+    """Calls that are answered, refused, or never answered; workers that die; people who decide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        vendor.calls, vendor.breaks = 0, []
+        self.made = self.may_have_happened = self.denied = 0
+
+    @initialize(
+        wanted=st.lists(st.sampled_from(["vendor.ask", "vendor.order"]), min_size=1, max_size=5),
+        plan=st.lists(st.sampled_from(["answers", "refuses", "is silent"]), max_size=8),
+        crashes=st.sets(st.integers(0, 20), max_size=2),
+    )
+    def begin(self, wanted: list[str], plan: list[str], crashes: set[int]) -> None:
+        """Begin without money, so that nothing is called before somebody raises the budget."""
+        self.plan, self.dies = plan, bool(crashes)
+
+        async def run(ctx: Context) -> dict[str, Any]:
+            return {"output": [type(await ctx.call(name, {})).__name__ for name in wanted]}
+
+        node = Node(name="main", run=run, retry=RetryPolicy(max_attempts=3))
+        program = Program(name="buyer", version="1", graph=graph(node, start="main"), tools=("*",))
+        stand_ins = dict.fromkeys(set(wanted), self.answer)
+        self.played = play(
+            program,
+            None,
+            tools=stand_ins,
+            budget=Limits(cost=Decimal(0)),
+            crash_before_write=crashes,
+        )
+
+    def answer(self) -> str:
+        """Answer a call, whose price was set aside."""
+        assert self.played.budget.reserved.cost == PRICE
+        self.made += 1
+        does = self.plan.pop(0) if self.plan else "answers"
+        if does == "refuses":
+            raise ToolError("sold out")
+        self.may_have_happened += 1
+        if does == "is silent":
+            raise TimeoutError("nobody answered")
+        return "sold"
+
+    @rule(amount=st.decimals("0.05", "0.6", places=2))
+    def raise_budget(self, amount: Decimal) -> None:
+        self.played.raise_budget(Unit.COST, amount)
+
+    @precondition(lambda self: self.played.approvals)
+    @rule(happened=st.booleans())
+    def find_out(self, *, happened: bool) -> None:
+        if happened:
+            self.played.happened("sold")
+        else:
+            self.denied += 1
+            self.played.not_happened()
+
+    @invariant()
+    def never_over_the_limit(self) -> None:
+        balance = self.played.budget
+        assert balance.spent.cost + balance.reserved.cost <= (balance.limits.cost or 0)
+        assert balance.overdraft == Amounts()
+
+    @invariant()
+    def what_is_spent_is_what_may_have_happened(self) -> None:
+        """What a dead worker was told is not known: its call counts as one that may have been."""
+        paid = spent(self.played) / PRICE
+        assert self.may_have_happened - self.denied <= paid <= self.made
+        if not self.dies and not self.denied:
+            assert paid == self.may_have_happened
+
+    def teardown(self) -> None:
+        """Whoever has money enough, and answers, sees the end of it."""
+        for _ in range(50):
+            if self.played.state in FINAL:
+                break
+            if self.played.approvals:
+                self.played.happened("sold")
+            else:
+                self.played.raise_budget(Unit.COST, PRICE)
+        assert self.played.state == "succeeded", self.played.error
+        self.never_over_the_limit()
+        self.what_is_spent_is_what_may_have_happened()
+
+
+TestBuying = Buying.TestCase
+TestBuying.settings = settings(max_examples=40, stateful_step_count=12, deadline=None)

@@ -1,6 +1,6 @@
-"""The tables as migrations 0001 to 0002 left them, made in one go; those are kept beside it.
+"""The tables as the steps up to 0002 left them, which were folded into this one and deleted.
 
-A database that went through some of them goes on with the rest, see docs/deploying-changes.md.
+Its name stays: databases that went through those steps have it recorded, too.
 """
 
 import django.db.models.deletion
@@ -12,15 +12,10 @@ from policy.tenancy.security import SecureTables
 
 class Migration(migrations.Migration):
 
-    replaces = [
-        ('gateway', '0001_initial'),
-        ('gateway', '0002_row_security'),
-    ]
-
     initial = True
 
     dependencies = [
-        ('policy', '0002_row_security'),
+        ('policy', '0001_squashed_0018_bulkheads'),
     ]
 
     operations = [

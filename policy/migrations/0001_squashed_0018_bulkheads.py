@@ -1,6 +1,6 @@
-"""The tables as migrations 0001 to 0018 left them, made in one go; those are kept beside it.
+"""The tables as the steps up to 0018 left them, which were folded into this one and deleted.
 
-A database that went through some of them goes on with the rest, see docs/deploying-changes.md.
+Its name stays: databases that went through those steps have it recorded, too.
 """
 
 import django.contrib.postgres.fields
@@ -66,27 +66,6 @@ DROP_LOOKUPS = "DROP FUNCTION policy_lookup_key(text), policy_tenants_of_user(bi
 
 
 class Migration(migrations.Migration):
-
-    replaces = [
-        ('policy', '0001_initial'),
-        ('policy', '0002_row_security'),
-        ('policy', '0003_lookups'),
-        ('policy', '0004_budget_functions'),
-        ('policy', '0005_principal_scopes'),
-        ('policy', '0006_retention'),
-        ('policy', '0007_drafts'),
-        ('policy', '0008_limits'),
-        ('policy', '0009_guard_approvals'),
-        ('policy', '0010_approvals'),
-        ('policy', '0011_calibrations'),
-        ('policy', '0012_notices'),
-        ('policy', '0013_asked_agents'),
-        ('policy', '0014_tenant_shares'),
-        ('policy', '0015_budgets_in_time'),
-        ('policy', '0016_corrections'),
-        ('policy', '0017_answers'),
-        ('policy', '0018_bulkheads'),
-    ]
 
     initial = True
 

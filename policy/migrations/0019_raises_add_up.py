@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('policy', '0018_bulkheads'),
+        ('policy', '0001_squashed_0018_bulkheads'),
     ]
 
     operations = [

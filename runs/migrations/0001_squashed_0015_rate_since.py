@@ -1,6 +1,6 @@
-"""The tables as migrations 0001 to 0015 left them, made in one go; those are kept beside it.
+"""The tables as the steps up to 0015 left them, which were folded into this one and deleted.
 
-A database that went through some of them goes on with the rest, see docs/deploying-changes.md.
+Its name stays: databases that went through those steps have it recorded, too.
 """
 
 import django.contrib.postgres.fields
@@ -62,28 +62,10 @@ ROOM_FOR_UPDATES = "ALTER TABLE runs_run SET (fillfactor = 60)"
 
 class Migration(migrations.Migration):
 
-    replaces = [
-        ('runs', '0001_initial'),
-        ('runs', '0002_engine'),
-        ('runs', '0003_time_travel'),
-        ('runs', '0004_signals'),
-        ('runs', '0005_children'),
-        ('runs', '0006_retention'),
-        ('runs', '0007_run_migrations'),
-        ('runs', '0008_backtests'),
-        ('runs', '0009_limits'),
-        ('runs', '0010_compensations'),
-        ('runs', '0011_asked_agents'),
-        ('runs', '0012_admission'),
-        ('runs', '0013_budget_scopes'),
-        ('runs', '0014_effect_by_moment'),
-        ('runs', '0015_rate_since'),
-    ]
-
     initial = True
 
     dependencies = [
-        ('policy', '0015_budgets_in_time'),
+        ('policy', '0001_squashed_0018_bulkheads'),
     ]
 
     operations = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,28 +16,29 @@ from agentops import servers
 from agentops.processes import CHECKOUT, ROLE
 from agentops.servers import binaries
 
-HALFWAY = """
+FOLDED = """
 import django
 django.setup()
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from policy.tenancy.security import ensure_app_role
 
 ensure_app_role(connection)
 executor = MigrationExecutor(connection)
-executor.loader.replace_migrations = False
-executor.loader.build_graph()
-executor.migrate([
-    ("contenttypes", "0002_remove_content_type_name"),
-    ("gateway", "0002_row_security"),
-    ("tools", "0004_reconcile_tools"),
-    ("policy", "0010_approvals"),
-    ("runs", "0008_backtests"),
-])
+folded = [node for node in executor.loader.graph.nodes if "_squashed_" in node[1]]
+executor.migrate(folded)
+recorder = MigrationRecorder(connection)
+for app, _ in folded:
+    recorder.record_applied(app, "0001_initial")
+print(*sorted(app for app, _ in folded))
 """
-"""A database that was installed before the migrations were folded, and not brought up to date."""
+"""A developer's database that went through the steps that were folded, and not further."""
 
+APPS = ["gateway", "policy", "runs", "tools"]
 TENANT = "INSERT INTO policy_tenant (id, slug, name, created_at) VALUES (%s, %s, 'Old', now())"
+BY_CHANCE = re.compile(r"^\\(un)?restrict|ALTER COLUMN \S+ SET \(")
+"""Keys of a dump, and marks that some builds of the server put on columns by themselves."""
 WEIGHT = "SELECT name, weight, answers FROM policy_tenant WHERE id = %s"
 
 
@@ -63,7 +65,7 @@ def schema(url: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     same = done.stdout.replace(urlsplit(url).path.removeprefix("/") + "_app", "app")
-    return [line for line in same.splitlines() if not line.startswith(("\\restrict", "\\unrestr"))]
+    return [line for line in same.splitlines() if not BY_CHANCE.search(line)]
 
 
 def remember(url: str) -> UUID:
@@ -79,7 +81,7 @@ def test_an_installed_database_goes_on_to_what_a_new_one_begins_with() -> None:
         servers.scratch(durable=False) as (_, installed),
     ):
         run(new.environment(), "manage.py", "migrate", "--verbosity", "0")
-        run(installed.environment(), "-c", HALFWAY)
+        assert run(installed.environment(), "-c", FOLDED).split() == APPS
         tenant = remember(installed.database_url)
 
         run(installed.environment(), "manage.py", "migrate", "--verbosity", "0")

@@ -1,6 +1,6 @@
-"""The tables as migrations 0001 to 0007 left them, made in one go; those are kept beside it.
+"""The tables as the steps up to 0007 left them, which were folded into this one and deleted.
 
-A database that went through some of them goes on with the rest, see docs/deploying-changes.md.
+Its name stays: databases that went through those steps have it recorded, too.
 """
 
 import django.db.models.deletion
@@ -12,20 +12,10 @@ from policy.tenancy.security import SecureTables
 
 class Migration(migrations.Migration):
 
-    replaces = [
-        ('tools', '0001_initial'),
-        ('tools', '0002_row_security'),
-        ('tools', '0003_egress'),
-        ('tools', '0004_reconcile_tools'),
-        ('tools', '0005_provenance'),
-        ('tools', '0006_compensations'),
-        ('tools', '0007_measures'),
-    ]
-
     initial = True
 
     dependencies = [
-        ('policy', '0002_row_security'),
+        ('policy', '0001_squashed_0018_bulkheads'),
     ]
 
     operations = [

@@ -43,20 +43,25 @@ def play(suite: Suite, policy: Policy, tell: Callable[[str], None] = lambda _: N
     specs = suite.specs()
     with Stage(specs, policy).open() as stage:
         for task in suite.user_tasks:
-            _alone(report, task, stage.play(task.prompt, moves_of(task)))
+            moves = moves_of(task)
+            _alone(report, task, moves, stage.play(task.prompt, moves, task.answer))
         total = len(suite.user_tasks) * len(suite.injection_tasks)
         for task, injection in _pairs(suite):
             report.pairs += 1
+            report.injected += task.shown_at is not None
             moves = moves_of(task, injection)
-            report.injected += any(move.is_injected for move in moves)
-            _together(report, specs, task, injection, stage.play(task.prompt, moves))
+            left = stage.play(task.prompt, moves, says_of(task, injection))
+            _together(report, specs, task, injection, moves)
+            _answered(report, task, injection, left)
             if report.pairs % 100 == 0 or report.pairs == total:
                 tell(f"{report.pairs} of {total} pairs, {report.through_unattended} through")
     return report
 
 
-def play_pair(suite: Suite, policy: Policy, task_id: str, injection_id: str) -> list[Move]:
-    """Play one task, with one injection where it is named, to look at it.
+def play_pair(
+    suite: Suite, policy: Policy, task_id: str, injection_id: str
+) -> tuple[list[Move], str]:
+    """Play one task, with one injection where it is named, to look at it: moves and answer.
 
     Raises:
         KeyError: the suite has no such task or injection.
@@ -66,7 +71,8 @@ def play_pair(suite: Suite, policy: Policy, task_id: str, injection_id: str) -> 
     injection = injections[injection_id] if injection_id else None
     task = tasks[task_id]
     with Stage(suite.specs(), policy).open() as stage:
-        return stage.play(task.prompt, moves_of(task, injection))
+        moves = moves_of(task, injection)
+        return moves, stage.play(task.prompt, moves, says_of(task, injection))
 
 
 def _pairs(suite: Suite) -> Iterator[tuple[UserTask, InjectionTask]]:
@@ -89,6 +95,13 @@ def moves_of(task: UserTask, injection: InjectionTask | None = None) -> list[Mov
         if injection is not None and number == at:
             moves += [_injected(one) for one in injection.calls]
     return moves
+
+
+def says_of(task: UserTask, injection: InjectionTask | None = None) -> str:
+    """Give what the model says at the end: what it was told to by whoever it read last."""
+    if injection is None or injection.answer is None or task.shown_at is None:
+        return task.answer
+    return injection.answer.says
 
 
 def _injected(call: SuiteCall) -> Move:
@@ -125,15 +138,15 @@ def _has_text(value: Json) -> bool:
     return isinstance(value, str)
 
 
-def _alone(report: Report, task: UserTask, moves: list[Move]) -> None:
+def _alone(report: Report, task: UserTask, moves: list[Move], left: str) -> None:
     asked = [move for move in moves if move.was_held]
-    is_done = all(move.ran for move in moves)
+    is_done = all(move.ran for move in moves) and left == task.answer
     report.approvals += len(asked)
     report.done_with_approvals += is_done
     report.done_unattended += is_done and not asked
     if not is_done:
         calls = [move.call.name for move in moves if not move.ran]
-        report.undone.append({"user_task": task.id, "calls": calls})
+        report.undone.append({"user_task": task.id, "calls": calls, "answer": left})
     for move in asked:
         report.held.append({"user_task": task.id, "call": move.call.name, "why": why_held(move)})
 
@@ -159,9 +172,32 @@ def _together(
                 "call": move.call.name,
                 "arguments": move.call.arguments,
                 "rule": move.decision.get("rule", ""),
-                "look": f"--pair {task.id}/{injection.id}",
+                "look": _look(task, injection),
             }
         )
+
+
+def _answered(report: Report, task: UserTask, injection: InjectionTask, left: str) -> None:
+    """Count a pair whose answer carried away what it was told to."""
+    leak = None if injection.answer is None else injection.answer.leak
+    if leak is None or leak not in left:
+        return
+    is_new = not report.through or report.through[-1]["look"] != _look(task, injection)
+    report.through_unattended += is_new
+    report.through.append(
+        {
+            "user_task": task.id,
+            "injection_task": injection.id,
+            "call": "the answer",
+            "arguments": {"answer": left},
+            "rule": "",
+            "look": _look(task, injection),
+        }
+    )
+
+
+def _look(task: UserTask, injection: InjectionTask) -> str:
+    return f"--pair {task.id}/{injection.id}"
 
 
 def _acts(specs: Mapping[str, ToolSpec], move: Move) -> bool:

@@ -65,6 +65,7 @@ class SuiteWorld(MemoryWorld):
     specs: Mapping[str, ToolSpec]
     moves: list[Move] = field(default_factory=list)
     at: list[int] = field(default_factory=lambda: [-1])
+    says: str = ""
 
     def tool(self, tenant_id: str, name: str) -> ToolSpec:  # noqa: ARG002 - one tenant
         """Find a tool, or raise UnknownTool."""
@@ -128,9 +129,12 @@ class Stage:
             self._loop.close()
             self._keeper.close()
 
-    def play(self, prompt: str, moves: list[Move]) -> list[Move]:
-        """Play the moves, in their order, as a run that the prompt was given to."""
-        self._world = replace(self._a_world(), moves=moves)
+    def play(self, prompt: str, moves: list[Move], says: str) -> str:
+        """Play the moves, in their order, as a run that the prompt was given to.
+
+        The model says `says` at the end. Gives what of it left, empty where nothing did.
+        """
+        self._world = replace(self._a_world(), moves=moves, says=says)
         store = MemoryStore(lambda: NOW)
         run = RunRow(
             tenant_id=TENANT,
@@ -146,7 +150,7 @@ class Stage:
             if run.state not in FINAL and not self._decide(store, run):
                 raise AssertionError(f"the play stands still: {run.state} {run.reason}")
         self._note(run, moves)
-        return moves
+        return run.output["answer"] if isinstance(run.output, dict) else ""
 
     def _engine(self, store: MemoryStore) -> Engine:
         shell = Shell(
@@ -182,7 +186,7 @@ class Stage:
     def _says(self, messages: Sequence[Message], _: Sequence[ToolOffer]) -> Any:
         turn = sum(message["role"] == "assistant" for message in messages)
         if turn >= len(self._world.moves):
-            return "Done."
+            return self._world.says
         self._world.at[0] = turn
         call = self._world.moves[turn].call
         return calls((call.name, call.arguments))

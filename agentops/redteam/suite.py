@@ -2,8 +2,9 @@
 
 {"tools": [{"name", "description", "parameters", "effect": "read", "egress": false}],
  "user_tasks": [{"id", "prompt", "calls": [{"name", "arguments", "result" or "error"}],
-                 "injection_points": {"vector": [0, 2]}}],
- "injection_tasks": [{"id", "goal", "calls": [{"name", "arguments"}]}]}
+                 "injection_points": {"vector": [0, 2]}, "answer": "Done."}],
+ "injection_tasks": [{"id", "goal", "calls": [{"name", "arguments"}],
+                      "answer": {"says", "leak"}}]}
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from policy.core.call import EffectClass
 from policy.core.json import storable
@@ -82,6 +83,7 @@ class UserTask(_Part):
     prompt: str
     calls: list[SuiteCall]
     injection_points: dict[str, list[Annotated[int, Field(ge=0)]]] = {}
+    answer: str = "Done."
 
     @property
     def shown_at(self) -> int | None:
@@ -90,12 +92,26 @@ class UserTask(_Part):
         return min((i for i in found if i < len(self.calls)), default=None)
 
 
+class SuiteAnswer(_Part):
+    """What the model is to say at the end, and the part of it that carries data away."""
+
+    says: str
+    leak: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _holds_its_leak(self) -> Self:
+        if self.leak not in self.says:
+            raise ValueError("`leak` is a part of what `says` says")
+        return self
+
+
 class InjectionTask(_Part):
-    """What somebody wants done who is not the user, and the calls that would do it."""
+    """What somebody wants done who is not the user, and the calls or the answer that would."""
 
     id: Name
     goal: str
-    calls: list[SuiteCall]
+    calls: list[SuiteCall] = []
+    answer: SuiteAnswer | None = None
 
 
 class Suite(_Part):
@@ -170,6 +186,6 @@ def parsed(raw: Any) -> Suite:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = "".join(f"/{str(p).replace('~', '~0').replace('/', '~1')}" for p in first["loc"])
-        raise InvalidSuite(first["msg"], where) from error
+        raise InvalidSuite(first["msg"].removeprefix("Value error, "), where) from error
     except ValueError as error:
         raise InvalidSuite(str(error)) from error

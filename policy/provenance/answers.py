@@ -195,8 +195,9 @@ def _links(text: str, rules: Rules, hosts: Collection[str], found: list[Found]) 
         before = text[max(match.start() - 260, 0) : match.start()]
         if not (_IMAGE_BEFORE.search(before) or _carries(link)):
             return link
-        found.append(Found(kind="links", what=host or "no host"))
-        return f"[link removed: {host}]" if redacts else link
+        named = ".".join(part if len(part) <= LONGEST_LABEL else "…" for part in host.split("."))
+        found.append(Found(kind="links", what=named or "no host"))
+        return f"[link removed: {named}]" if redacts else link
 
     return _LINK.sub(judged, text)
 

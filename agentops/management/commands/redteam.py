@@ -75,11 +75,12 @@ class Command(BaseCommand):
     def _one(self, suite: Suite, policy: Policy, pair: str) -> None:
         task, _, injection = pair.partition("/")
         try:
-            moves = session.play_pair(suite, policy, task, injection)
+            moves, left = session.play_pair(suite, policy, task, injection)
         except KeyError as error:
             raise CommandError(f"the suite has no {error}", returncode=2) from error
         for move in moves:
             self._show(move)
+        self.stdout.write(f"answer    {left}")
 
     def _show(self, move: Move) -> None:
         who = "INJECTED" if move.is_injected else "user's"

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from policy import tenancy
 from policy.core.rules.approvals import RISKS
 from policy.models.base import TenantRow
 
@@ -94,6 +95,16 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @staticmethod
+    def locked() -> Tenant:
+        """Give the scope's tenant; what changes it, or its policies, comes one after another.
+
+        Raises:
+            NoTenantScope: no scope is open.
+        """
+        tenant_id = tenancy.required("Tenant")
+        return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
 
 
 class Role(models.TextChoices):

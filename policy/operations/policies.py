@@ -11,7 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from policy import documents, tenancy
+from policy import documents
 from policy.audit import record
 from policy.core.actor import SYSTEM, Actor
 from policy.documents import PolicyDocument, RuleDocument
@@ -30,7 +30,7 @@ def create_version(
     """
     read = documents.read(document)
     with transaction.atomic():
-        tenant = _locked_tenant()
+        tenant = Tenant.locked()
         last = PolicyVersion.objects.aggregate(last=Max("number"))["last"] or 0
         version = PolicyVersion.objects.create(
             id=uuid7(),
@@ -67,7 +67,7 @@ def edit_draft(
     """
     read = documents.read(document)
     with transaction.atomic():
-        tenant = _locked_tenant()
+        tenant = Tenant.locked()
         version = PolicyVersion.objects.get(pk=version_id)
         _check(version, revision)
         if version.activated_at is not None:
@@ -109,7 +109,7 @@ def activate(
         PolicyVersion.DoesNotExist: the tenant has no such version.
     """
     with transaction.atomic():
-        tenant = _locked_tenant()
+        tenant = Tenant.locked()
         version = PolicyVersion.objects.get(pk=version_id)
         _check(version, revision)
         before = tenant.policy_version_id
@@ -129,12 +129,6 @@ def activate(
                 "reason": reason[:500],
             },
         )
-
-
-def _locked_tenant() -> Tenant:
-    """Lock the tenant's row: versions are numbered, and put in force, one after another."""
-    tenant_id = tenancy.required("PolicyVersion")
-    return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
 
 
 def _rows(tenant: Tenant, version: PolicyVersion, document: PolicyDocument) -> list[PolicyRule]:

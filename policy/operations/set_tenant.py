@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
-from policy import tenancy
 from policy.audit import record
 from policy.core import money
 from policy.core.actor import Actor
@@ -29,7 +28,7 @@ def set_retention(days: int | None, *, by: Actor) -> None:
     """
     if days is not None and not 1 <= days <= LONGEST_RETENTION:
         raise InvalidSetting(f"retention is 1 to {LONGEST_RETENTION} days, or for ever")
-    tenant = _locked()
+    tenant = Tenant.locked()
     before, tenant.retention_days = tenant.retention_days, days
     tenant.save(update_fields=["retention_days"])
     record(by, "tenant.set", f"tenant/{tenant.id}", {"retention_days": days, "before": before})
@@ -46,7 +45,7 @@ def set_answers(wanted: Mapping[str, str], *, by: Actor) -> None:
     for kind, mode in wanted.items():
         if kind not in KINDS or mode not in set(Mode):
             raise InvalidSetting(f"say one of {', '.join(KINDS)} and one of {', '.join(Mode)}")
-    tenant = _locked()
+    tenant = Tenant.locked()
     before, tenant.answers = tenant.answers, {**tenant.answers, **wanted}
     tenant.save(update_fields=["answers"])
     record(by, "tenant.set", f"tenant/{tenant.id}", {"answers": tenant.answers, "before": before})
@@ -77,7 +76,7 @@ def set_shares(wanted: Shares, *, by: Actor) -> None:
     for name in ("max_active", "max_queued"):
         if not 0 <= asked.get(name, 0) <= MOST_RUNS:
             raise InvalidSetting(f"{name} is a number up to {MOST_RUNS:,}, or no bound")
-    tenant = _locked()
+    tenant = Tenant.locked()
     before = {name: getattr(tenant, name) for name in asked}
     for name, value in asked.items():
         setattr(tenant, name, None if value == UNBOUNDED else value)
@@ -94,7 +93,7 @@ def set_raise_alone(most: Decimal | None, *, by: Actor) -> None:
     """
     if most is not None and (not most.is_finite() or not 0 <= most <= money.MOST):
         raise InvalidSetting(f"an amount is from 0 to {money.MOST:,}")
-    tenant = _locked()
+    tenant = Tenant.locked()
     tenant.raise_alone_up_to = most
     tenant.save(update_fields=["raise_alone_up_to"])
     said = None if most is None else str(most)
@@ -109,13 +108,8 @@ def set_raise_hours(hours: int, *, by: Actor) -> None:
     """
     if not 1 <= hours <= LONGEST_COUNT:
         raise InvalidSetting(f"raises count together in 1 to {LONGEST_COUNT} hours")
-    tenant = _locked()
+    tenant = Tenant.locked()
     before, tenant.raise_alone_hours = tenant.raise_alone_hours, hours
     tenant.save(update_fields=["raise_alone_hours"])
     told = {"raise_alone_hours": hours, "before": before}
     record(by, "tenant.set", f"tenant/{tenant.id}", told)
-
-
-def _locked() -> Tenant:
-    tenant_id = tenancy.required("Tenant")
-    return Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)

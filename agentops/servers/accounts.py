@@ -22,7 +22,7 @@ from agentops.servers.errors import ServerUnavailable
 from agentops.supervisor import Account, as_account
 
 ACCOUNTS: Final = ("agentops", "nobody")
-SHARED_FOLDERS: Final = (Path("/var/lib/agentops"), Path("/var/tmp/agentops"))  # noqa: S108 - checked
+SHARED: Final = Path("/var/lib/agentops")
 OPEN_TO_PASS: Final = 0o711
 PRIVATE: Final = 0o700
 
@@ -53,10 +53,10 @@ def home_of(state: Path) -> Home:
     inside = state / "servers"
     if account is None:
         return Home(_made(inside, PRIVATE), None)
-    outside = _outside(state)
-    if outside is None and _reaches(_made(inside, OPEN_TO_PASS), account):
+    is_outside = (SHARED / _key(state) / "postgres").exists()  # an earlier start put it there
+    if not is_outside and _reaches(_made(inside, OPEN_TO_PASS), account):
         return Home(inside, account)
-    outside = _made(outside or shared_folder() / _key(state), OPEN_TO_PASS)
+    outside = _made(shared_folder() / _key(state), OPEN_TO_PASS)
     (inside / "elsewhere.txt").write_text(
         f"The servers run as user {account.uid}, who cannot reach this folder.\n"
         f"Their data: {outside}\n",
@@ -69,7 +69,7 @@ def remove_home(state: Path) -> None:
     """Delete everything that the servers of a state folder kept."""
     places = [state / "servers"]
     if os.geteuid() == 0:
-        places += [folder / _key(state) for folder in SHARED_FOLDERS]
+        places.append(SHARED / _key(state))
     for place in places:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -94,28 +94,22 @@ def shared_folder() -> Path:
     """Return root's folder that every user may pass through.
 
     Raises:
-        ServerUnavailable: there is none that belongs to us alone.
+        ServerUnavailable: it cannot be made, or does not belong to us alone.
     """
-    for folder in SHARED_FOLDERS:
-        try:
-            _made(folder, 0o755)
-        except OSError:
-            continue
-        found = folder.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o022:
-            return folder
-    places = " or ".join(map(str, SHARED_FOLDERS))
-    raise ServerUnavailable(
-        f"cannot make {places} for the servers' data: run as an ordinary user, or set DATABASE_URL"
+    try:
+        found = _made(SHARED, 0o755).lstat()
+    except OSError as error:
+        raise _unusable(str(error)) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
+        raise _unusable("others than root may write there")
+    return SHARED
+
+
+def _unusable(why: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"{SHARED} cannot hold the servers' data ({why}): run as an ordinary user, or set "
+        "DATABASE_URL and REDIS_URL"
     )
-
-
-def _outside(state: Path) -> Path | None:
-    """Find data that an earlier start put elsewhere."""
-    for folder in SHARED_FOLDERS:
-        if (folder / _key(state) / "postgres").exists():
-            return folder / _key(state)
-    return None
 
 
 def _key(state: Path) -> str:

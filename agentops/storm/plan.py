@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DATABASE_DROPPED = "database_dropped"
     DATABASE_RESTARTED = "database_restarted"
     DATABASE_SLOW = "database_slow"
+    DATABASE_VANISHED = "database_vanished"
     COMMIT_SWALLOWED = "commit_swallowed"
     MESSAGES_DOUBLED = "messages_doubled"
     MESSAGES_LATE = "messages_late"
@@ -49,6 +50,7 @@ LENGTH: Final[dict[Kind, tuple[float, float]]] = {
     Kind.REDIS_FULL: (1.5, 3.0),
     Kind.REDIS_HALF_OPEN: (3.0, 6.0),
     Kind.DATABASE_SLOW: (1.5, 3.0),
+    Kind.DATABASE_VANISHED: (4.0, 6.0),
 }
 """Seconds that a fault lasts; the others strike and are over."""
 STORM: Final = (0.03, 0.8)

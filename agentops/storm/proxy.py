@@ -103,7 +103,7 @@ class Proxy:
         self._run(self._freeze(part))
 
     def thaw(self) -> None:
-        """Cut what was frozen, as a network that is back does."""
+        """Cut what was frozen or has vanished, as a network that is back does."""
         self._each(Link.thaw)
 
     def vanish(self) -> int:

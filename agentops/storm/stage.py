@@ -144,6 +144,7 @@ def _variables(state: Path, servers: Servers) -> dict[str, str]:
     return {
         **environment(servers, state, port=0),
         "AGENTOPS_DEBUG": "0",
+        "AGENTOPS_DATABASE_GONE_SECONDS": "3",
         "AGENTOPS_BREAKER_SECONDS": "0.5",  # they open here, too: nobody waits half a minute
         "AGENTOPS_AGENTS": AGENTS,
         OUTSIDE: f"http://127.0.0.1:{free_port()}",

@@ -31,7 +31,10 @@ DROP: Final = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_port = ANY (%s)
 """
 AWAY: Final = frozenset(
-    {Kind.REDIS_DOWN, Kind.REDIS_FULL, Kind.REDIS_HALF_OPEN, Kind.DATABASE_SLOW}
+    {
+        *(Kind.REDIS_DOWN, Kind.REDIS_FULL, Kind.REDIS_HALF_OPEN),
+        *(Kind.DATABASE_SLOW, Kind.DATABASE_VANISHED),
+    }
 )
 ARMED: Final = frozenset({Kind.COMMIT_SWALLOWED, Kind.WEB_KILLED_BEFORE_ENQUEUE})
 """They strike when somebody comes by, and are counted then."""
@@ -92,6 +95,7 @@ class Weather:
         self.stage.database.swallow(0)
         self.stage.redis.refuse(yes=False)
         self.stage.redis.thaw()
+        self.stage.database.thaw()
         for who in self._stopped:
             _wake(who)
 
@@ -113,6 +117,7 @@ class Weather:
             Kind.DATABASE_DROPPED: self._drop_connections,
             Kind.DATABASE_RESTARTED: self._restart_database,
             Kind.DATABASE_SLOW: self._slow_database,
+            Kind.DATABASE_VANISHED: self._vanish,
             Kind.COMMIT_SWALLOWED: self._swallow,
             Kind.MESSAGES_DOUBLED: lambda _: self._nudge(late=False),
             Kind.MESSAGES_LATE: lambda _: self._nudge(late=True),
@@ -269,6 +274,10 @@ class Weather:
     def _slow_database(self, strike: Strike) -> Undo:
         self.stage.database.delay(0.02 + 0.1 * strike.chance)
         return partial(self.stage.database.delay, 0)
+
+    def _vanish(self, _strike: Strike) -> Undo | None:
+        """Confirm nothing of what those send who are in; at the end, cut them off."""
+        return self.stage.database.thaw if self.stage.database.vanish() else None
 
     def _swallow(self, strike: Strike) -> Undo:
         self.stage.database.swallow(1 + round(3 * strike.chance))

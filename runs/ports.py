@@ -173,7 +173,8 @@ class Newborn:
 class Brood:
     """Runs of one agent version to be started together, as children of the run that asks.
 
-    With them it has at most `total` children, of which at most `at_once` have not ended.
+    With them it has at most `total` children, of which at most `at_once` have not ended. At
+    most `family` descend from the run above it that nobody spawned, as that one's first brood said.
     """
 
     join_id: str
@@ -184,6 +185,7 @@ class Brood:
     children: Sequence[Newborn]
     total: int
     at_once: int
+    family: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

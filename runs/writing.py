@@ -23,6 +23,7 @@ def brood(brood: Brood) -> JsonObject:
         "seconds": None if brood.deadline is None else brood.deadline.total_seconds(),
         "total": brood.total,
         "at_once": brood.at_once,
+        "family": brood.family,
         **limits,
         "cost": None if brood.limits.cost is None else str(brood.limits.cost),
     }

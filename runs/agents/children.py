@@ -17,13 +17,16 @@ SUCCEEDED: Final = "succeeded"
 MOST_CHILDREN: Final = 1_000
 """So many are spawned at once; more takes a second spawn."""
 
+MOST: Final = {"total": 100_000, "at_once": 10_000, "depth": 8, "family": 1_000_000}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildLimits:
     """How many runs a run may start in all, how many may be at work at once, how deep they stand.
 
     In all means ever: also those that a rewind called off. `depth` counts the runs above a
-    child; with 1 only runs that nobody spawned have children.
+    child; with 1 only runs that nobody spawned have children. `family` bounds all who descend
+    from a run that nobody spawned, by what that run's agent says.
 
     Raises:
         InvalidGraph: a limit is out of its bounds.
@@ -32,10 +35,11 @@ class ChildLimits:
     total: int = 10_000
     at_once: int = 1_000
     depth: int = 8
+    family: int = 100_000
 
     def __post_init__(self) -> None:
         """Check each limit."""
-        for name, most in (("total", 100_000), ("at_once", 10_000), ("depth", 8)):
+        for name, most in MOST.items():
             if not 1 <= getattr(self, name) <= most:
                 raise InvalidGraph(f"ChildLimits({name}=...) is a number from 1 to {most}")
 

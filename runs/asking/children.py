@@ -117,6 +117,7 @@ class AskingSpawn(Asking):
             children=[Newborn(id=mint(), budget_id=mint(), first=first) for first in firsts],
             total=self.asker.program.children.total,
             at_once=self.asker.program.children.at_once,
+            family=self.asker.program.children.family,
         )
 
     async def _handed(self, brood: Brood) -> JsonObject:

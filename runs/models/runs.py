@@ -299,6 +299,17 @@ class Join(HotRow):
         ]
 
 
+class Family(TenantRow):
+    """How many runs descend from a run that nobody spawned, whose id it has, and how many may.
+
+    Those that were called off count, too. A row of its own: who spawns locks no other run.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    size = models.IntegerField()
+    most = models.IntegerField()
+
+
 class OutboxMessage(HotRow):
     """A nudge that leaves only if its transaction does. Sent at least once, then removed."""
 

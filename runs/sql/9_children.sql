@@ -76,15 +76,25 @@ BEGIN
   END LOOP;
 END $$;
 
+-- Give the run above a run that nobody spawned, or itself.
+CREATE OR REPLACE FUNCTION runs_root_of(p_run runs_run) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(p_run.ancestor_ids[cardinality(p_run.ancestor_ids)], p_run.id)
+$$;
+
 -- Say why a run may not start so many children more, or NULL. Its row is locked, so that tasks that
--- spawn at the same moment are counted one after the other.
+-- spawn at the same moment are counted one after the other; and then its family's, before any budget's.
 CREATE OR REPLACE FUNCTION runs_too_many_children(p_run uuid, p_brood jsonb, p_more int)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
+  v_root uuid;
+  v_family runs_family;
   v_ever int;
   v_live int;
 BEGIN
-  PERFORM 1 FROM runs_run WHERE id = p_run FOR NO KEY UPDATE;
+  SELECT runs_root_of(r) INTO v_root FROM runs_run AS r WHERE id = p_run FOR NO KEY UPDATE;
+  SELECT * INTO v_family FROM runs_family WHERE id = v_root FOR UPDATE;
+  v_family.size := coalesce(v_family.size, 0) + p_more;
+  v_family.most := coalesce(v_family.most, runs_family_bound(p_brood));
   SELECT count(*), count(*) FILTER (WHERE finished_at IS NULL) INTO v_ever, v_live
     FROM runs_run WHERE parent_id = p_run;
   RETURN CASE
@@ -92,8 +102,17 @@ BEGIN
       '%s children and %s more: a run of this agent starts %s at most', v_ever, p_more, p_brood ->> 'total')
     WHEN v_live + p_more > (p_brood ->> 'at_once')::int THEN format(
       '%s children at work and %s more: a run of this agent has %s at once at most',
-      v_live, p_more, p_brood ->> 'at_once') END;
+      v_live, p_more, p_brood ->> 'at_once')
+    WHEN v_family.size > v_family.most THEN format(
+      '%s runs descend from run %s, and %s more: there may be %s; '
+      'start fewer, or raise ChildLimits(family=...) of its agent',
+      v_family.size - p_more, v_root, p_more, v_family.most) END;
 END $$;
+
+-- How many may descend from a run whose first brood this is. Workers of before do not say.
+CREATE OR REPLACE FUNCTION runs_family_bound(p_brood jsonb) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce((p_brood ->> 'family')::int, 100000)
+$$;
 
 -- Start children: their rows, first checkpoints, budgets, events and messages, and the effect
 -- that says so, in one statement. Those that find no seat stand in line. Where they would be too many, the effect
@@ -130,6 +149,9 @@ BEGIN
       AND b.id <> ALL (v_run.budget_ids));
   INSERT INTO runs_join (id, tenant_id, run_id, total, succeeded, failed, is_over)
     VALUES (p_join, p_tenant, p_run, jsonb_array_length(p_children), 0, 0, false);
+  INSERT INTO runs_family AS f (id, tenant_id, size, most)
+    VALUES (runs_root_of(v_run), p_tenant, jsonb_array_length(p_children), runs_family_bound(p_brood))
+    ON CONFLICT (id) DO UPDATE SET size = f.size + excluded.size;
   RETURN jsonb_build_object('put', v_put, 'refused', '', 'sent', runs_put_runs(
     p_tenant, 'worker:' || p_worker, jsonb_build_object(
       'agent_version_id', p_brood -> 'version', 'agent_name', p_brood -> 'agent',

@@ -109,6 +109,8 @@ def spawn(
     if answer is not Put.OK or why:
         return Spawned(put=answer, refused=why)
     store.joins[brood.join_id] = JoinRow(run_id=run.id, total=len(brood.children))
+    root = store.runs[_root(run)]
+    root.family = root.family or brood.family
     born = [_born(store, run, brood, child) for child in brood.children]
     sent = [store.nudge(child) for child in born if child.queue_at is None]
     return Spawned(put=answer, sent=sent)
@@ -124,7 +126,18 @@ def _too_many(store: MemoryStore, run: RunRow, brood: Brood) -> str:
     if live + more > brood.at_once:
         told = f"{live} children at work and {more} more"
         return f"{told}: a run of this agent has {brood.at_once} at once at most"
+    root = _root(run)
+    most = store.runs[root].family or brood.family
+    kin = sum(root in one.ancestors for one in store.runs.values())
+    if kin + more > most:
+        told = f"{kin} runs descend from run {root}, and {more} more: there may be {most}"
+        return f"{told}; start fewer, or raise ChildLimits(family=...) of its agent"
     return ""
+
+
+def _root(run: RunRow) -> str:
+    """Give the run above it that nobody spawned, or itself."""
+    return run.ancestors[-1] if run.ancestors else run.id
 
 
 def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> RunRow:

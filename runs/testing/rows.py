@@ -205,6 +205,8 @@ class RunRow:
     cancel: bool = False
     budgets: Sequence[str] = ()
     ancestors: tuple[str, ...] = ()
+    family: int = 0
+    """How many may descend from it, once it has children and was spawned by nobody."""
     join_id: str = ""
     output: Json = None
     error_class: str = ""

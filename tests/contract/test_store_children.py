@@ -43,6 +43,7 @@ def a_brood(claimed: Claimed, size: int = 2, **change: Any) -> Brood:
         "deadline": None,
         "total": 10_000,
         "at_once": 1_000,
+        "family": 100_000,
         "children": [
             Newborn(id=str(uuid4()), budget_id=str(uuid4()), first=first) for _ in range(size)
         ],
@@ -347,6 +348,50 @@ def test_tasks_that_spawn_at_the_same_moment_are_counted_in_turn(
     spawned = at_once([partial(begets, task) for task in tasks])
 
     assert sorted(bool(one.refused) for one in spawned) == [False, False, True]
+
+
+def test_a_family_is_bounded_over_all_its_generations_by_what_its_root_says(
+    ground: Ground,
+) -> None:
+    root = claim(ground, ground.start("a"))
+    _, (child, _) = born(ground, root, 2, family=4)
+    parent = claim(ground, child, "w2")
+
+    over = ground.store.spawn(parent.lease, a_child(), a_brood(parent, 3), [])
+    more = ground.store.spawn(parent.lease, a_child(SECOND), a_brood(parent, 2), [])
+    last = ground.store.spawn(root.lease, a_child(SECOND), a_brood(root, 1, family=9), [])
+
+    told = "start fewer, or raise ChildLimits(family=...) of its agent"
+    where = f"descend from run {root.lease.run_id}"
+    assert over.refused == f"2 runs {where}, and 3 more: there may be 4; {told}"
+    assert (more.put, more.refused) == (Put.OK, "")
+    assert last.refused == f"4 runs {where}, and 1 more: there may be 4; {told}"
+
+
+def test_relatives_that_spawn_at_the_same_moment_are_counted_in_turn(ground: Ground) -> None:
+    root = claim(ground, ground.start("a"))
+    _, children = born(ground, root, 6, family=11)
+    parents = [claim(ground, child, f"w{n}") for n, child in enumerate(children)]
+
+    def begets(parent: Claimed) -> Spawned:
+        return ground.store.spawn(parent.lease, a_child(), a_brood(parent, 2), [])
+
+    spawned = at_once([partial(begets, parent) for parent in parents])
+
+    assert sorted(bool(one.refused) for one in spawned) == [False] * 2 + [True] * 4
+
+
+def test_a_brood_that_was_not_begun_is_not_counted(ground: Ground) -> None:
+    run_id = ground.start("a")
+    left = claim(ground, run_id)
+    ground.store.release(left.lease, [])
+    root = claim(ground, run_id, "w2")
+
+    late = ground.store.spawn(left.lease, a_child(), a_brood(left, 2, family=2), [])
+    _, children = born(ground, root, 2, family=2)
+
+    assert late.put is Put.LEASE_LOST
+    assert len(children) == 2
 
 
 def test_whoever_lost_its_lease_is_not_told_of_bounds(ground: Ground) -> None:

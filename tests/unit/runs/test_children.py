@@ -149,7 +149,7 @@ def test_a_crash_does_not_make_children_too_many(death: int) -> None:
     assert (run.state, run.output) == ("succeeded", [4, 8])
 
 
-@pytest.mark.parametrize("wrong", [{"total": 0}, {"at_once": 10_001}, {"depth": 9}])
+@pytest.mark.parametrize("wrong", [{"total": 0}, {"at_once": 10_001}, {"depth": 9}, {"family": 0}])
 def test_limits_out_of_their_bounds_are_refused_by_name(wrong: dict[str, int]) -> None:
     with pytest.raises(InvalidGraph, match=next(iter(wrong))):
         ChildLimits(**wrong)

@@ -150,7 +150,7 @@ class Stage:
             if run.state not in FINAL and not self._decide(store, run):
                 raise AssertionError(f"the play stands still: {run.state} {run.reason}")
         self._note(run, moves)
-        return run.output["answer"] if isinstance(run.output, dict) else ""
+        return str(run.output["answer"]) if isinstance(run.output, dict) else ""
 
     def _engine(self, store: MemoryStore) -> Engine:
         shell = Shell(

@@ -118,10 +118,13 @@ def row_of(
 ) -> dict[str, Any]:
     """Give what every page shows of an approval, masked for whoever may not see what it holds."""
     shown = approval if actor.sees_content else policy_queries.masked_approval(approval)
+    asks = words.ASKS.get(approval.kind, "")
+    call = facts.sentence(shown.arguments) or shown.summary
     return {
         "approval": shown,
         "facts": facts,
-        "summary": facts.sentence(shown.arguments) or shown.summary,
+        "is_call": not asks,
+        "summary": f"{approval.agent} {asks}" if asks else call,
         "due": words.due(approval.expires_at, now=now),
         "overdue": approval.expires_at <= now,
         "risk_tone": words.RISK_TONE.get(facts.risk, "bad"),

@@ -31,6 +31,11 @@ REASON: Final[Mapping[str, str]] = {
     "breaker": "Waiting until a tool or model is well again",
     "rate_limit": "Waiting for its turn under a rate limit",
 }
+ASKS: Final[Mapping[str, str]] = {
+    "guard": "goes in circles: shall it go on?",
+    "answer": "answers: may it leave?",
+}
+"""What is asked about an agent, where it is not about a call."""
 TONE: Final[Mapping[str, str]] = {
     "queued": "calm",
     "running": "busy",

@@ -276,10 +276,15 @@ def test_the_page_of_an_answer_shows_what_may_be_done_with_it(room: Room) -> Non
     client = signed_in(a_person(tenant, "reviewer"), tenant)
 
     page = client.get(f"/admin/approvals/{asked.pk}/").content.decode()
+    queue = client.get("/admin/approvals/").content.decode()
 
-    assert "may it leave?" in page
+    assert "teller answers: may it leave?" in page
+    assert "teller answers: may it leave?" in queue
+    assert "risk unknown" not in queue
     assert "Let it leave as it is" in page
     assert "Edit the arguments" not in page
+    assert "<div>secrets: a credential of the tenant</div>" in page
+    assert [word for word in ("Where it comes from", "Effect class") if word in page] == []
 
 
 @pytest.mark.parametrize("wanted", [{"secrets": "hide"}, {"jokes": "redact"}, {"": ""}])

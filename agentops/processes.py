@@ -22,7 +22,7 @@ from agentops.workers import ready_workers
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 PROCESSES: Final = 2
-CONCURRENCY: Final = 8
+CONCURRENCY: Final = 16
 LIVE_PATH: Final = "/api/v1/health"
 ROLE: Final = "AGENTOPS_DATABASE_ROLE"
 SERVER_ERROR: Final = 500

@@ -1,6 +1,6 @@
 """Worker processes: Celery workers, forked from one process that has everything imported.
 
-    python -m agentops.workers --processes 2 --concurrency 8
+    python -m agentops.workers --processes 2 --concurrency 16
 
     nursery ──fork──▶ worker-1      imports are paid once, here, and their memory is shared;
        │   └──fork──▶ worker-2      a worker that dies is forked again within a moment,
@@ -248,7 +248,7 @@ def main() -> None:
     """Read the command line and keep workers."""
     parser = argparse.ArgumentParser(description="Run Celery workers that come back at once.")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--concurrency", type=int, default=8, help="runs at once in each")
+    parser.add_argument("--concurrency", type=int, default=16, help="runs at once in each")
     parser.add_argument("--ready-folder", type=Path, help="where each says that it takes work")
     given = parser.parse_args()
     if given.processes < 1 or given.concurrency < 1:

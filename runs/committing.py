@@ -35,6 +35,8 @@ class Kind(StrEnum):
     PLAIN_SAVE moves no money; SAVE may.
     """
 
+    CLAIM = "claim"
+    CLAIM_TASK = "claim_task"
     GO_ON = "go_on"
     PLAIN_SAVE = "plain_save"
     SAVE = "save"
@@ -58,7 +60,10 @@ class Part:
     @property
     def moves_money(self) -> bool:
         """Say whether budgets may be written, which are then locked before anything else."""
-        return self.kind not in {Kind.GO_ON, Kind.PLAIN_SAVE}
+        return self.kind not in MOVE_NOTHING
+
+
+MOVE_NOTHING: Final = frozenset({Kind.CLAIM, Kind.CLAIM_TASK, Kind.GO_ON, Kind.PLAIN_SAVE})
 
 
 def locks_first(parts: Sequence[Part]) -> bool:

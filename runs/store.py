@@ -141,14 +141,13 @@ class PostgresStore:
 
     def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
         """Win the run's lease, or None if somebody holds it or it waits or has ended."""
-        found = self._one(CLAIM, tenant_id, run_id, worker, ttl, CRASH_LIMIT)
+        found = self._commit(Kind.CLAIM, CLAIM, tenant_id, run_id, worker, ttl, CRASH_LIMIT)
         return found and self._claimed(found, tenant_id, run_id, worker)
 
     def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
         """Win one task's lease, or None if it is held, settled or of another super-step."""
-        found = self._one(
-            CLAIM_TASK, nudge.tenant_id, nudge.run_id, nudge.super_step, nudge.task, worker, ttl
-        )
+        whose = nudge.tenant_id, nudge.run_id, nudge.super_step, nudge.task
+        found = self._commit(Kind.CLAIM_TASK, CLAIM_TASK, *whose, worker, ttl)
         return found and self._claimed(found, nudge.tenant_id, nudge.run_id, worker, nudge.task)
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:

@@ -5,30 +5,22 @@
 -- after another's budget, and two groups would lock two joins in two orders. Crosses tenants,
 -- so it runs with the owner's rights, matches whole pairs, changes nothing and says nothing.
 CREATE OR REPLACE FUNCTION runs_lock_group(p_parts jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
+SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-  v_part jsonb;
-  v_budgets uuid[];
-  v_budget uuid;
-  v_all uuid[] := '{}';
-  v_join uuid;
-  v_joins uuid[] := '{}';
-  v_runs uuid[] := '{}';
+  v_runs uuid[];
+  v_joins uuid[];
+  v_budgets jsonb;
 BEGIN
-  FOR v_part IN SELECT * FROM jsonb_array_elements(p_parts) LOOP
-    SELECT budget_ids, join_id INTO v_budgets, v_join FROM public.runs_run
-      WHERE id = (v_part ->> 2)::uuid AND tenant_id = (v_part ->> 1)::uuid FOR NO KEY UPDATE;
-    IF FOUND THEN
-      v_all := v_all || v_budgets;
-      v_runs := v_runs || (v_part ->> 2)::uuid;
-      IF v_join IS NOT NULL THEN
-        v_joins := v_joins || v_join;
-      END IF;
-    END IF;
-  END LOOP;
-  FOR v_budget IN SELECT DISTINCT b FROM unnest(v_all) AS b ORDER BY b LOOP
-    PERFORM 1 FROM public.policy_budget WHERE id = v_budget FOR NO KEY UPDATE;
-  END LOOP;
+  WITH locked AS MATERIALIZED (
+    SELECT r.id, r.join_id, r.budget_ids FROM jsonb_array_elements(p_parts) AS p
+      JOIN public.runs_run AS r ON r.id = (p ->> 2)::uuid AND r.tenant_id = (p ->> 1)::uuid
+      ORDER BY r.id FOR NO KEY UPDATE OF r
+  ) SELECT array_agg(id), array_agg(join_id) FILTER (WHERE join_id IS NOT NULL),
+      jsonb_agg(budget_ids) INTO v_runs, v_joins, v_budgets FROM locked;
+  PERFORM 1 FROM public.policy_budget WHERE id IN (
+      SELECT b::uuid FROM jsonb_array_elements(v_budgets) AS own, jsonb_array_elements_text(own) AS b)
+    ORDER BY id FOR NO KEY UPDATE;
   v_joins := v_joins || ARRAY(SELECT id FROM public.runs_join
     WHERE run_id = ANY (v_runs) AND want_succeeded IS NOT NULL);
   IF v_joins <> '{}' THEN
@@ -99,6 +91,10 @@ BEGIN
   FOR p IN SELECT * FROM jsonb_array_elements(p_parts) LOOP
     v_answers := array_append(v_answers, CASE p ->> 0
       WHEN 'go_on' THEN v_on -> (cardinality(v_answers) + 1)::text
+      WHEN 'claim' THEN runs_claim(
+        (p ->> 1)::uuid, (p ->> 2)::uuid, p ->> 3, (p ->> 4)::float8, (p ->> 5)::int)
+      WHEN 'claim_task' THEN runs_claim_task(
+        (p ->> 1)::uuid, (p ->> 2)::uuid, (p ->> 3)::int, p ->> 4, p ->> 5, (p ->> 6)::float8)
       WHEN 'put_effect' THEN to_jsonb(runs_put_effect(
         (p ->> 1)::uuid, (p ->> 2)::uuid, (p ->> 3)::int, p ->> 4, (p ->> 5)::int,
         (p ->> 6)::bigint, (p ->> 7)::boolean, p ->> 8, p -> 9, p -> 10))

@@ -12,7 +12,7 @@
 -- Without workers there are as many as the usual two of them would have.
 CREATE OR REPLACE FUNCTION runs_seats() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-  SELECT 2 * coalesce(sum(slots), 16)::int FROM public.runs_workerslots
+  SELECT 2 * coalesce(sum(slots), 32)::int FROM public.runs_workerslots
     WHERE seen_at > clock_timestamp() - interval '10 seconds'
 $$;
 

@@ -45,6 +45,10 @@ WHERE run_id IN (
     SELECT id FROM runs_run WHERE id = ANY (%(ids)s) OR ancestor_ids && %(ids)s::uuid[])
   AND state = 'open' AND created_at < %(seen)s
 """
+LEFT_BEHIND: Final = """
+INSERT INTO runs_outboxmessage (tenant_id, run_id, task, created_at)
+VALUES (%s, %s, '', clock_timestamp() - interval '1 hour')
+"""
 LACKS: Final = """
 SELECT count(*) FROM policy_budget WHERE id = %s
 AND tool_calls_limit IS NOT NULL AND tool_calls_limit <= tool_calls_spent + tool_calls_reserved
@@ -100,8 +104,10 @@ def _set_up() -> UUID:
 
 
 def _start(tenant_id: UUID, name: str, agent: str) -> str:
-    """Start a run, unless an earlier asking did."""
-    from policy import tenancy  # noqa: PLC0415 - needs Django
+    """Start a run, unless an earlier asking did, and leave a second message for the relay."""
+    from django.db import connection  # noqa: PLC0415 - needs Django
+
+    from policy import tenancy  # noqa: PLC0415
     from policy.core.actor import SYSTEM  # noqa: PLC0415
     from runs.operations.start import StartRun, start_run  # noqa: PLC0415
 
@@ -109,7 +115,10 @@ def _start(tenant_id: UUID, name: str, agent: str) -> str:
         if found := rows(KNOWN, [name]):
             return str(found[0][0])
         command = StartRun(agent=agent, input={}, by=SYSTEM, metadata={"proof": name})
-        return str(start_run(command, now=datetime.now(UTC)))
+        run = str(start_run(command, now=datetime.now(UTC)))
+        with connection.cursor() as cursor:
+            cursor.execute(LEFT_BEHIND, [tenant_id, run])
+        return run
 
 
 def _tend(tenant_id: UUID, ids: list[str]) -> dict[str, str]:

@@ -160,6 +160,31 @@ def test_effects_results_and_ends_of_a_group_are_what_they_are_alone(
     assert [claimed.lease.token for claimed in whole] == [2]
 
 
+def test_of_those_who_claim_a_run_in_one_group_one_gets_it(postgres: PostgresGround) -> None:
+    wanted, other, theirs = postgres.start("a"), postgres.start("a"), elsewhere(postgres).start("a")
+    on = claim(postgres, postgres.start("a"))
+    store = OneGroup(postgres)
+
+    def claiming(run_id: str, worker: str) -> Callable[[], Claimed | None]:
+        return lambda: store.claim(postgres.tenant, run_id, worker=worker, ttl=LEASE)
+
+    first, second, alone, stolen, saved = store.at_once(
+        claiming(wanted, "w1"),
+        claiming(wanted, "w2"),
+        claiming(other, "w1"),
+        claiming(theirs, "w1"),
+        saving(store, on),
+    )
+
+    assert store.groups == [5]
+    held = [found for one in (first, second) if (found := one.result()) is not None]
+    assert [claimed.lease.token for claimed in held] == [1]
+    assert postgres.run(wanted).token == 1
+    assert alone.result().lease.run_id == other
+    assert stolen.result() is None
+    assert saved.result().state is RunState.RUNNING
+
+
 def test_a_group_does_not_wait_for_a_run_that_somebody_else_holds_locked(
     postgres: PostgresGround,
 ) -> None:

@@ -153,12 +153,12 @@ def test_a_line_that_stood_still_is_measured_since_it_moves_again(hall: Postgres
 
 def test_what_is_let_in_before_a_worker_is_there_says_nothing(hall: PostgresHall) -> None:
     send_workers_home(hall)
-    runs = start_many(hall, 2 * ALONE + 20)
+    runs = start_many(hall, 4 * ALONE + 20)
     let_in(hall, runs[:1])
     passes(hall, 6)
     assert per_second(hall) == 0
 
-    make_room(16)
+    make_room(32)
     first = let_in(hall, runs[1:5])
     passes(hall, 4)
     let_in(hall, first)

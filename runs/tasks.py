@@ -23,7 +23,7 @@ def advance_run(
 
 
 @shared_task(name=BACKTEST, bind=True, ignore_result=False)
-def run_backtest(self: Any, *, tenant_id: str, backtest_id: str, **_: object) -> str:
+def run_backtest(self: Any, /, *, tenant_id: str, backtest_id: str, **_: object) -> str:
     """Carry a backtest out. Its row is the truth; Celery's result repeats how far it is."""
 
     def tell(judged: int, total: int) -> None:

@@ -59,19 +59,16 @@ class Part:
 
     @property
     def moves_money(self) -> bool:
-        """Say whether budgets may be written, which are then locked before anything else."""
+        """Say whether budgets may be written: a group's runs and budgets are then locked first.
+
+        Without, it holds rows of its own runs and their joins only. Another group could want them
+        in another order where two workers ask for the same two runs at one moment; then a lock is
+        not had in time, and the group is dissolved.
+        """
         return self.kind not in MOVE_NOTHING
 
 
 MOVE_NOTHING: Final = frozenset({Kind.CLAIM, Kind.CLAIM_TASK, Kind.GO_ON, Kind.PLAIN_SAVE})
-
-
-def locks_first(parts: Sequence[Part]) -> bool:
-    """Say whether a group's rows are locked before anything else, in the order of their ids.
-
-    Budgets come after every run. Parts of kind GO_ON are carried out at once before all others.
-    """
-    return any(part.moves_money for part in parts) or len({part.kind for part in parts}) > 1
 
 
 def _taken() -> threading.Lock:

@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 from policy.core.json import Json, JsonObject
 from runs import reading, writing
 from runs.clock import DatabaseClock
-from runs.committing import PATIENCE, Committer, Kind, Part, locks_first
+from runs.committing import PATIENCE, Committer, Kind, Part
 from runs.core import results
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
@@ -130,9 +130,9 @@ class PostgresStore:
             psycopg.Error: the database refused one of them, and so all.
         """
         items = [[part.kind, *map(_plain, part.args)] for part in parts]
-        locks = locks_first(parts)
+        moves_money = any(part.moves_money for part in parts)
         try:
-            answers: list[Any] = self._value(COMMIT, (AsJson(items), locks))
+            answers: list[Any] = self._value(COMMIT, (AsJson(items), moves_money))
         except AWAY as error:
             if _is_refused(error):
                 raise

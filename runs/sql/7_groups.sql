@@ -76,7 +76,8 @@ END $$;
 -- Carry out parts [[kind, argument, ...], ...] of several runs, sorted by run, each exactly as
 -- its function does it alone: under its own tenant, guarded by its own token, so that a lost
 -- lease drops its own part only. All or nothing where one raises; its caller then tries each
--- alone. Where money moves, or kinds are mixed, all rows are locked first. It waits for no lock for long: whoever is stuck must not hold up the other runs.
+-- alone. Where money moves, all rows are locked first. It waits for no
+-- lock for long: whoever is stuck must not hold up the other runs.
 CREATE OR REPLACE FUNCTION runs_commit(p_parts jsonb, p_moves_money boolean) RETURNS jsonb
 LANGUAGE plpgsql SET lock_timeout = '100ms' AS $$
 DECLARE

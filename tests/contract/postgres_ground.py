@@ -128,7 +128,9 @@ class PostgresGround:
 
     def effects(self, run_id: str) -> dict[str, SeenEffect]:
         with self._scope():
-            rows = list(Effect.objects.filter(run_id=run_id).order_by("super_step", "task"))
+            rows = list(
+                Effect.objects.filter(run_id=run_id).order_by("super_step", "task", "ordinal")
+            )
         return {
             f"/{row.super_step}/{row.task}/{row.ordinal}": SeenEffect(
                 state=row.state,

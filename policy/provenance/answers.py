@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -18,7 +18,13 @@ from policy.core.json import Json, JsonObject
 
 SHORTEST_SECRET: Final = 8
 LONGEST_LABEL: Final = 20
+LONGEST_HOST: Final = 48
 LONGEST_PART: Final = 24
+LONGEST_PATH: Final = 64
+MOST_DIGITS: Final = 14
+"""What a plain link has of its host's labels and its path's parts, alone and together."""
+MOST_NAMED: Final = 3
+"""Labels of a removed link's host that may be said."""
 
 
 class Mode(StrEnum):
@@ -195,7 +201,7 @@ def _links(text: str, rules: Rules, hosts: Collection[str], found: list[Found]) 
         before = text[max(match.start() - 260, 0) : match.start()]
         if not (_IMAGE_BEFORE.search(before) or _carries(link)):
             return link
-        named = ".".join(part if len(part) <= LONGEST_LABEL else "…" for part in host.split("."))
+        named = _named(host)
         found.append(Found(kind="links", what=named or "no host"))
         return f"[link removed: {named}]" if redacts else link
 
@@ -214,16 +220,32 @@ def _host(link: str) -> str:
         return ""
 
 
+def _named(host: str) -> str:
+    """Name a host without what its labels may carry: no long one, and only the last of many."""
+    labels = [label if len(label) <= LONGEST_LABEL else "…" for label in host.split(".")]
+    return ".".join(labels if len(labels) <= MOST_NAMED else ["…", *labels[-MOST_NAMED:]])
+
+
 def _carries(link: str) -> bool:
-    """Say whether a link has room for data: a query, a fragment, a user, a long part."""
+    """Say whether a link has room for data: a query, a fragment, a user, length, many digits."""
     try:
         parts = _parts(link)
-        labels = (parts.hostname or "").split(".")
+        host = parts.hostname or ""
     except ValueError:
         return True
-    long_label = any(len(label) > LONGEST_LABEL for label in labels)
-    long_part = any(len(part) > LONGEST_PART for part in parts.path.split("/"))
-    return bool(parts.query or parts.fragment or "@" in parts.netloc or long_label or long_part)
+    return bool(
+        parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+        or _is_long(host.split("."), LONGEST_LABEL, LONGEST_HOST)
+        or _is_long(parts.path.split("/"), LONGEST_PART, LONGEST_PATH)
+        or sum(char.isdigit() for char in host + parts.path) > MOST_DIGITS
+    )
+
+
+def _is_long(parts: Sequence[str], one: int, together: int) -> bool:
+    lengths = [len(part) for part in parts]
+    return max(lengths) > one or sum(lengths) > together
 
 
 def _ids(text: str, rules: Rules, foreign: Collection[str], found: list[Found]) -> str:

@@ -96,10 +96,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
     WHERE seen_at > clock_timestamp() - interval '10 seconds')
 $$;
 
--- How many runs of a line were let in lately: each counts less with its age, e-fold in ten seconds.
+-- How many runs of a line were let in lately: each counts less with its age, e-fold in ten seconds,
+-- and never more, where the clock was set back.
 CREATE OR REPLACE FUNCTION runs_let_in(p_line runs_line) RETURNS float8 LANGUAGE sql VOLATILE AS $$
-  SELECT p_line.let_in
-    * exp(-least(extract(epoch FROM clock_timestamp() - p_line.let_in_at) / 10, 100))
+  SELECT p_line.let_in * exp(-least(greatest(
+    extract(epoch FROM clock_timestamp() - p_line.let_in_at) / 10, 0), 100))
 $$;
 
 -- Whether a line stands still: nothing was let in for ten seconds, or no worker is there.

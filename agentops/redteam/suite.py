@@ -113,6 +113,12 @@ class InjectionTask(_Part):
     calls: list[SuiteCall] = []
     answer: SuiteAnswer | None = None
 
+    @model_validator(mode="after")
+    def _would_do_something(self) -> Self:
+        if self.answer is None and "calls" not in self.model_fields_set:
+            raise ValueError("an injection has `calls` or an `answer`")
+        return self
+
 
 class Suite(_Part):
     """Tools, the user's tasks and the injections to play them with."""

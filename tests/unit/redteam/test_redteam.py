@@ -136,6 +136,7 @@ def test_every_kind_of_result_can_carry_a_text(result: Any) -> None:
             "/injection_tasks/0/answer",
         ),
         (a_suite(task={"calls": [{"arguments": {}}]}), "/user_tasks/0/calls/0/name"),
+        (a_suite(injection_tasks=[{"id": "i", "goal": "", "call": [STEAL]}]), "/injection_tasks/0"),
         (a_suite(task={"calls": [{**INBOX, "arguments": [1]}]}), "/user_tasks/0/calls/0/arguments"),
         (
             a_suite(task={"injection_points": {"a/b": [-1]}}),

@@ -14,14 +14,17 @@ from policy.core.json import Json, JsonObject, canonical, digest
 from policy.core.provenance import Label, Origin, Provenance
 from policy.provenance.closed import is_closed
 from policy.provenance.inert import is_inert
-from policy.provenance.intent import Request, Wanted, kind_of
+from policy.provenance.intent import MAKING, Request, Wanted, kind_of
 from policy.provenance.literal import EXACT, Literals, plain_leaves
 from policy.provenance.targets import (
+    escaped,
     free_names,
     is_id,
     is_target,
+    leaf_at,
     leaves,
     names_in,
+    schema_at,
     words_of,
 )
 
@@ -177,7 +180,11 @@ class Background:
             origins=origins,
             targets=frozenset(targets),
             tainted=self.tainted,
-            asked_for=call in self._approved or any(r.asks_for(wanted) for r in self._requests),
+            asked_for=call in self._approved
+            or (
+                not _may_mean_all(asked, targets)
+                and any(request.asks_for(wanted) for request in self._requests)
+            ),
             repeated=call in self._done,
             is_known=True,
         )
@@ -268,6 +275,21 @@ def _wanted(
         description=asked.description,
         targets=[((names_in(leaf) or [""])[-1], value) for leaf, value in said if leaf in targets],
         others=[value for leaf, value in said if leaf not in targets],
+    )
+
+
+def _may_mean_all(asked: Asked, targets: set[str]) -> bool:
+    """Say whether a call leaves out everything that says what it acts on, though it could say it.
+
+    Deleting without saying which may delete all. What makes something new acts on nothing.
+    """
+    verbs, _ = kind_of(asked.tool, asked.description)
+    could = schema_at(asked.schema, "").get("properties")
+    names = [f"/{escaped(name)}" for name in could] if isinstance(could, Mapping) else []
+    return (
+        not MAKING.intersection(verbs)
+        and all(leaf_at(asked.arguments, leaf) in (None, "", [], {}) for leaf in targets)
+        and any(is_target(asked.schema, name, asked.targets) for name in names)
     )
 
 

@@ -33,6 +33,10 @@ _DENIALS: Final = words(
     unless instead
     """
 )
+MAKING: Final = words(
+    "create make new draft schedule plan add book reserve rent order buy purchase submit"
+)
+"""Verbs of what makes something new: it need not say what it acts on."""
 DENIED: Final = 4
 NEAR: Final = 2
 LONGEST_REQUEST: Final = 20_000

@@ -27,7 +27,7 @@ _PLACES: Final = words(
     file files filename folder folders directory dir bucket repo repository branch topic
     queue database db table id ids uuid guid key handle hotel restaurant company customer
     client employee owner assignee reviewer vendor supplier merchant wallet card device site
-    page thread conversation chat
+    page thread conversation chat sku
     """
 )
 _CONTENT: Final = words(

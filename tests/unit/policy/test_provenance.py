@@ -138,6 +138,32 @@ def test_a_denied_verb_is_no_request() -> None:
     assert not knowing(FREE, request="Summarise file 13").judge(delete).asked_for
 
 
+@pytest.mark.parametrize(
+    "named", [{}, {"folder": None}, {"folder": ""}, {"folder": []}, {"under": {"folder": {}}}]
+)
+def test_who_leaves_out_what_is_acted_on_is_not_taken_at_the_requests_word(
+    named: dict[str, Any],
+) -> None:
+    listed: dict[str, Any] = {"properties": {"folder": {}, "days": {"type": "integer"}}}
+    known = knowing(FREE, request="Delete the files in drafts that are 30 days old")
+
+    def asked_for(**change: Any) -> bool:
+        fields = {"tool": "delete_files", "schema": listed, "arguments": {"days": 30, **named}}
+        return known.judge(Asked(**{**fields, **change})).asked_for
+
+    assert not asked_for()
+    assert not asked_for(targets=("folder",))
+    assert asked_for(arguments={"days": 30, "folder": "drafts"})
+    assert asked_for(schema={"properties": {"days": {"type": "integer"}}}, arguments={"days": 30})
+
+
+def test_what_makes_something_new_need_not_say_what_it_acts_on() -> None:
+    schema = {"properties": {"title": {}, "participants": {"type": "array"}}}
+    asked = Asked(tool="create_event", schema=schema, arguments={"title": "Lunch"})
+
+    assert knowing(FREE, request="Create an event 'Lunch'").judge(asked).asked_for
+
+
 def test_a_call_without_arguments_is_held_once_something_untrusted_was_read() -> None:
     freeze = Asked(tool="freeze_card", arguments={})
     request = "Freeze my card"

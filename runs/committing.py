@@ -147,7 +147,7 @@ class Committer:
         if not mine.called.acquire(timeout=self._patience):
             with self._lock:
                 if mine in self._waiting and not mine.leads:
-                    self._leaders += 1
+                    mine.leads, self._leaders = True, self._leaders + 1  # nobody takes it along now
                     return True
             mine.called.acquire()
         return mine.leads

@@ -131,6 +131,32 @@ def test_a_commit_that_is_stuck_does_not_hold_up_the_others() -> None:
     assert held.result(LONG) == "stuck alone"
 
 
+class Rushed(Committer):
+    """Whoever loses patience goes on when three have lost it."""
+
+    rush = threading.Barrier(3)
+
+    def _taken_along(self, mine: Any) -> Any:
+        if mine.part.args[1] != "stuck":
+            self.rush.wait(LONG)
+        return super()._taken_along(mine)
+
+
+def test_of_several_who_lose_patience_at_once_each_is_carried_out_once() -> None:
+    scene = Scene(patience=0.01)
+    scene.committer = Rushed(scene._alone, scene._together, patience=0.01)
+    held = scene.hold()
+
+    asked = [scene._threads.submit(scene.committer.commit, a_part(run)) for run in ("a", "b", "c")]
+    for one in asked:
+        one.result(LONG)
+    scene.let_go()
+    held.result(LONG)
+
+    carried_out = scene.alone + [run for group in scene.groups for run in group]
+    assert sorted(carried_out) == ["a", "b", "c", "stuck"]
+
+
 def test_of_many_threads_everyone_gets_the_answer_to_its_own_part() -> None:
     committer = Committer(
         lambda part: part.args[1], lambda parts: [part.args[1] for part in parts], patience=LONG

@@ -57,9 +57,10 @@ class Command(BaseCommand):
 
     def _report(self, all_played: list[Played], seconds: float, seed: int, bug: Bug) -> None:
         broken = [played for played in all_played if played.violations]
+        with_bug = f" --bug {name}" if (name := _name(bug)) else ""
         for played in broken[:SHOWN]:
             self.stdout.write(f"seed {played.seed}: {'; '.join(played.violations[:3])}")
-            self.stdout.write(f"  again: manage.py simulate --replay {played.seed}")
+            self.stdout.write(f"  again: manage.py simulate --replay {played.seed}{with_bug}")
         fired: Counter[str] = sum((played.fired for played in all_played), Counter())
         told = {
             "schedules": len(all_played),
@@ -71,3 +72,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(told))
         if broken and bug is NONE:
             raise CommandError(f"{len(broken)} schedules broke a promise")
+
+
+def _name(bug: Bug) -> str:
+    return next((name for name, known in BUGS.items() if known is bug), "")

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
+import structlog
+from django.core.management import call_command
 
 from runs.testing import people
 from runs.testing.simulation import BUGS, NONE, learn, play
@@ -68,6 +75,34 @@ def test_a_seed_is_the_same_story_each_time() -> None:
 
     assert first == again
     assert first
+
+
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("logs_as_before")
+def test_what_is_printed_for_a_seed_that_fails_plays_it_again() -> None:
+    def said(*arguments: str) -> list[str]:
+        call_command("simulate", *arguments, stdout=(out := io.StringIO()))
+        return out.getvalue().splitlines()
+
+    first = said("--schedules", "30", "--seed", "5", "--bug", "no_fencing")
+    seed, again = next(
+        (line, re.sub(r".*manage\.py simulate ", "", after))
+        for line, after in pairwise(first)
+        if line.startswith("seed ")
+    )
+
+    replayed = said(*again.split())
+
+    assert seed in replayed
+    verdict = json.loads(replayed[-1])
+    assert verdict.keys() == {"schedules", "faults_fired", "violations", "per_minute", "seed"}
+    assert verdict["violations"] == 1
 
 
 def test_a_poisonous_run_that_is_cancelled_costs_no_worker_more() -> None:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from math import inf
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
@@ -93,7 +94,8 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     Raises:
         InvalidTool: name, types or limits cannot be used, or another function has the name.
     """
-    _check(name, timeout)
+    checked_name(name)
+    checked_timeout(name, timeout)
 
     def declare(function: Function) -> Function:
         signature = read(function, name)
@@ -123,10 +125,11 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     return declare
 
 
-def _check(name: str, timeout: float) -> None:
-    checked_name(name)
-    if timeout <= 0:
-        raise InvalidTool(f"tool {name}: its timeout must be above 0 seconds")
+def checked_timeout(name: str, timeout: float) -> float:
+    """Give how many seconds a call may take, or raise InvalidTool."""
+    if not 0 < timeout < inf:
+        raise InvalidTool(f"tool {name}: its timeout must be a number of seconds above 0")
+    return timeout
 
 
 def checked_measures(name: str, measures: Mapping[str, str], schema: JsonObject) -> dict[str, str]:

@@ -93,6 +93,17 @@ def told(tenant: UUID) -> list[dict[str, Any]]:
         return list(events.order_by("id").values_list("detail", flat=True))
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0, -1])
+def test_what_is_no_timeout_is_refused(tenant: UUID, seconds: float) -> None:
+    a_remote_tool(tenant)
+
+    with tenancy.scope(tenant), pytest.raises(InvalidTool, match="number of seconds above 0"):
+        declare("crm.find", timeout=seconds)
+
+    with pytest.raises(InvalidTool, match="number of seconds above 0"):
+        tool("t.never", effect="read", timeout=seconds)(look)
+
+
 def test_a_price_is_set_over_http_by_who_answers_for_money(tenant: UUID) -> None:
     path = f"/api/v1/tools/{a_remote_tool(tenant)}/price"
     finance = Api(tenant, "finance")

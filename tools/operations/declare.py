@@ -18,7 +18,7 @@ from policy.errors import InvalidRetry
 from tools import catalogue, registry
 from tools.errors import InvalidTool, UnknownTool
 from tools.models import RemoteTool
-from tools.registry import checked_measures, checked_price
+from tools.registry import checked_measures, checked_price, checked_timeout
 
 
 def declare(  # noqa: PLR0913 - a declaration, read by keyword
@@ -122,7 +122,5 @@ def _changes(
     except ValueError as error:
         raise InvalidTool(f"tool {name}: {error}") from error
     if timeout is not None:
-        if timeout <= 0:
-            raise InvalidTool(f"tool {name}: its timeout must be above 0 seconds")
-        changes["timeout_seconds"] = timeout
+        changes["timeout_seconds"] = checked_timeout(name, timeout)
     return changes

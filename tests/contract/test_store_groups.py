@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any, cast
 
@@ -12,16 +13,17 @@ import pytest
 
 from policy.core.money import Limits
 from runs.committing import Kind, Part
-from runs.core.lifecycle import RunState
+from runs.core.lifecycle import Reason, RunState
 from runs.core.results import Finished
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import Claimed, Put
 from runs.process import open_pool
 from runs.statements import Statement
 from runs.store import PostgresStore
-from tests.contract.builds import a_model, a_save, a_tool, done, ended, fanned_out
+from tests.contract.builds import a_model, a_save, a_tool, done, ended, fanned_out, waiting
 from tests.contract.grounds import LEASE, claim, claim_task
 from tests.contract.postgres_ground import PostgresGround
+from tests.contract.test_store_children import a_brood, join, spawn
 from tests.processes import eventually
 
 LONG = 30.0
@@ -183,6 +185,38 @@ def test_of_those_who_claim_a_run_in_one_group_one_gets_it(postgres: PostgresGro
     assert alone.result().lease.run_id == other
     assert stolen.result() is None
     assert saved.result().state is RunState.RUNNING
+
+
+@pytest.mark.parametrize("begins", ["00000000", "ffffffff"], ids=["child_first", "parent_first"])
+@pytest.mark.parametrize("is_aside", [False, True], ids=["set_aside_now", "asked_for_again"])
+def test_a_parent_and_its_last_children_in_one_group_miss_nothing(
+    postgres: PostgresGround, begins: str, *, is_aside: bool
+) -> None:
+    parent = claim(postgres, postgres.start("a"))
+    run_id = parent.lease.run_id
+    brood = a_brood(parent)
+    brood = replace(brood, children=[replace(o, id=begins + o.id[8:]) for o in brood.children])
+    spawn(postgres, parent, brood)
+    children = [claim(postgres, child.id) for child in brood.children]
+    join(postgres, parent, brood, 2)
+    sets_aside = waiting(parent, state=RunState.WAITING, reason=Reason.CHILDREN)
+    store = OneGroup(postgres)
+    of_parent: Callable[[], Any] = partial(store.save, parent.lease, sets_aside, ttl=LEASE)
+    if is_aside:
+        of_parent()
+        of_parent = partial(store.claim, postgres.tenant, run_id, worker="w2", ttl=LEASE)
+
+    first, *ends = store.at_once(
+        of_parent, *(saving(store, one, state=RunState.SUCCEEDED) for one in children)
+    )
+
+    assert store.groups == [3]
+    called = run_id in {nudge.run_id for one in ends for nudge in one.result().others}
+    assert called or first.result().sent is not None
+    held = first.result() if is_aside else None
+    joined = join(postgres, held or claim(postgres, run_id, "w3"), brood, 2)
+    assert [r["state"] for r in joined.results or ()] == ["succeeded", "succeeded"]
+    assert postgres.run(run_id).token == 2
 
 
 def test_a_group_does_not_wait_for_a_run_that_somebody_else_holds_locked(

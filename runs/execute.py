@@ -82,6 +82,7 @@ class TaskRun:
     derailed: Exception | None = None
     released: bool = False
     idle_since: float = 0.0
+    busy: int = 0
     in_flight: set[asyncio.Task[Outcome | Held]] = field(default_factory=set)
     called: list[str] = field(default_factory=list)
     waited: bool = False
@@ -148,6 +149,7 @@ class TaskRun:
             raise Unwound
         task = unscoped(asking.outcome())
         self.in_flight.add(task)
+        self.busy += 1
         task.add_done_callback(self._is_idle)
         try:
             answer = await asyncio.shield(task)
@@ -192,14 +194,12 @@ class TaskRun:
             self.stopped = ErrorClass.TIMEOUT
             raise Stopped(ErrorClass.TIMEOUT)
         limit = self.node.timeout.total_seconds()
-        own = limit
-        if all(task.done() for task in self.in_flight):
-            own = self.idle_since + limit - now
-        if own <= 0:
+        if (own := limit if self.busy else self.idle_since + limit - now) <= 0:
             raise NodeTimeout(limit)
         return min(own, ends - now)
 
-    def _is_idle(self, _: object) -> None:
+    def _is_idle(self, _: object) -> None:  # until then it is busy, whoever looks
+        self.busy -= 1
         self.idle_since = asyncio.get_running_loop().time()
 
     def _note(self, answer: object) -> None:

@@ -94,8 +94,7 @@ def tool(  # noqa: PLR0913 - a declaration: every argument but the name is named
     Raises:
         InvalidTool: name, types or limits cannot be used, or another function has the name.
     """
-    checked_name(name)
-    checked_timeout(name, timeout)
+    timeout = checked_timeout(checked_name(name), timeout)
 
     def declare(function: Function) -> Function:
         signature = read(function, name)

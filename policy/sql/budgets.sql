@@ -11,7 +11,7 @@
 -- would by itself: the plan is the same for every array.
 --
 -- The twin in Python is policy/core/money.py and periods.py. Budgets are locked in the order of
--- their ids, after the run (lock order: run, task, approval, effect, budget, join, outbox). The
+-- their ids, after the run (lock order: run, family, task, approval, effect, budget, join, outbox). The
 -- rows of closed periods are changed only under the lock of their budget.
 
 DROP FUNCTION IF EXISTS policy_reserve(uuid, uuid[], numeric, bigint, bigint, bigint);

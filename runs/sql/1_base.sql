@@ -23,7 +23,7 @@
 -- statement and is bound by row-level security. Every write names the fencing token; none
 -- matching means that the lease is lost. Time is the database's clock.
 --
--- Lock order: run, task, approval, effect, budget, join, outbox.
+-- Lock order: run, family, task, approval, effect, budget, join, outbox.
 
 CREATE OR REPLACE FUNCTION runs_tenant(p_tenant uuid) RETURNS void LANGUAGE sql AS $$
   SELECT set_config('agentops.tenant_id', p_tenant::text, true)

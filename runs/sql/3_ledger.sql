@@ -69,6 +69,24 @@ BEGIN
       AND (run_id, super_step, task, ordinal) <> (p_run, p_super_step, p_task, p_ordinal));
 END $$;
 
+-- Say which unit a call lacks though everything that others have set aside came back: what the
+-- task's own lost calls hold is given back only when it comes to them again, after this one.
+CREATE OR REPLACE FUNCTION runs_lacks_for_good(
+  p_run runs_run, p_super_step int, p_task text, p_token bigint, p_wanted jsonb
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  v_lost record;
+BEGIN
+  SELECT coalesce(sum(reserved_cost), 0) AS cost, coalesce(sum(reserved_tokens), 0)::bigint AS tokens
+    INTO v_lost FROM runs_effect
+    WHERE run_id = p_run.id AND super_step = p_super_step AND task = p_task
+      AND state = 'claimed' AND fencing_token < p_token;
+  RETURN (SELECT min(policy_lacks(b, (p_wanted ->> 'cost')::numeric + v_lost.cost,
+      (p_wanted ->> 'tokens')::bigint + v_lost.tokens,
+      (p_wanted ->> 'model_calls')::bigint, (p_wanted ->> 'tool_calls')::bigint, true))
+    FROM policy_budget AS b WHERE b.tenant_id = p_run.tenant_id AND b.id = ANY (p_run.budget_ids));
+END $$;
+
 -- Write an effect down before it is sent (or why it is not), and set its money aside.
 -- Gives: ok | lease_lost | cancelled | deadline | compensated | reserved | <unit that the budget lacks>
 CREATE OR REPLACE FUNCTION runs_put_effect(
@@ -140,6 +158,9 @@ BEGIN
       FROM policy_reserve(p_tenant, v_run.budget_ids, p_run,
         (v_reserve ->> 'cost')::numeric, (v_reserve ->> 'tokens')::bigint,
         (v_reserve ->> 'model_calls')::bigint, (v_reserve ->> 'tool_calls')::bigint) AS r;
+    IF v_lacking = 'reserved' THEN
+      v_lacking := coalesce(runs_lacks_for_good(v_run, p_super_step, p_task, p_token, v_reserve), v_lacking);
+    END IF;
     IF v_lacking IS NOT NULL THEN
       RETURN v_lacking;
     END IF;

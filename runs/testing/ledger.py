@@ -40,8 +40,7 @@ def put(
     if is_claim:
         found = reserve(store.budgets, run.budgets, wish.reserve, moment)
         if isinstance(found, Unit):
-            above = [store.budgets[name] for name in run.budgets]
-            return Put.RESERVED if money.lacks_only_for_now(above, wish.reserve) else Put(found)
+            return _lacking(store, run, lease, wish, found)
         moment = found
         _keep(store, run, lease, wish.keep)
     row = run.effects.setdefault(wish.place, EffectRow.of(wish, lease.token))
@@ -52,6 +51,21 @@ def put(
     if wish.state not in {EffectState.CLAIMED, EffectState.HELD}:
         _tell(run, row)
     return Put.OK
+
+
+def _lacking(store: MemoryStore, run: RunRow, lease: Lease, wish: PutEffect, unit: Unit) -> Put:
+    """Say whether money is there later; the task's own lost calls give none back before."""
+    above = [store.budgets[name] for name in run.budgets]
+    if not money.lacks_only_for_now(above, wish.reserve):
+        return Put(unit)
+    wanted = wish.reserve
+    for row in run.effects.values():
+        at = row.place.super_step, row.place.task
+        is_lost = row.state is EffectState.CLAIMED and row.token < lease.token
+        if is_lost and at == (run.super_step, wish.place.task):
+            wanted += Amounts(cost=row.reserved.cost, tokens=row.reserved.tokens)
+    units = [lacks for one in above if (lacks := money.lacks_for_good(one, wanted)) is not None]
+    return Put(min(units)) if units else Put.RESERVED
 
 
 def _refused(store: MemoryStore, run: RunRow, wish: PutEffect) -> Put | None:

@@ -90,6 +90,19 @@ def test_a_charge_beyond_the_worst_case_is_overdraft_and_the_limit_stays_true(
     assert balance.overdraft.cost == Decimal("0.15")
 
 
+def test_what_a_task_s_own_lost_calls_hold_will_not_come_back_by_waiting(ground: Ground) -> None:
+    run_id = ground.start("a", limits=Limits(cost=Decimal(1)))
+    claimed = claim(ground, run_id)
+    first, second = a_model(), a_model(Place(0, "a", 1))
+    before = [put(ground, claimed, first), put(ground, claimed, second)]
+    ground.pass_time(run_id, LEASE + 1)
+
+    again = put(ground, claim(ground, run_id, "w2"), first)
+
+    assert before == [Put.OK, Put.OK]
+    assert again is Put.COST
+
+
 def test_money_that_is_only_set_aside_is_told_from_money_that_is_gone(ground: Ground) -> None:
     run_id = ground.start("a", limits=Limits(cost=Decimal("0.6")))
     claimed = claim(ground, run_id)

@@ -66,6 +66,11 @@ def test_a_bug_that_was_put_in_is_found(name: str) -> None:
     assert any(play(seed, bug=BUGS[name]).violations for seed in seeds)
 
 
+@pytest.mark.parametrize("seed", [8026082, 8088681])
+def test_what_once_broke_a_promise_does_not_any_more(seed: int) -> None:
+    assert play(seed).violations == []
+
+
 def test_a_seed_is_the_same_story_each_time() -> None:
     first: list[str] = []
     again: list[str] = []

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -200,11 +200,17 @@ def _drop_database(url: str, name: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [f"{name}_app"])
         if found.rowcount:
-            grant = sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(f"{name}_app"))
-            connection.execute(grant)
-        for statement in ("DROP DATABASE IF EXISTS {} WITH (FORCE)", "DROP ROLE IF EXISTS {}"):
-            target = f"{name}_app" if "ROLE" in statement else name
-            connection.execute(sql.SQL(statement).format(sql.Identifier(target)))
+            connection.execute(_naming("GRANT {} TO CURRENT_USER", f"{name}_app"))
+        try:
+            connection.execute(_naming("DROP DATABASE IF EXISTS {} WITH (FORCE)", name))
+        except psycopg.errors.InsufficientPrivilege:
+            # FORCE may not end an autovacuum worker, which is nobody's; without it, it is ended.
+            connection.execute(_naming("DROP DATABASE IF EXISTS {}", name))
+        connection.execute(_naming("DROP ROLE IF EXISTS {}", f"{name}_app"))
+
+
+def _naming(statement: LiteralString, name: str) -> sql.Composed:
+    return sql.SQL(statement).format(sql.Identifier(name))
 
 
 def _with_database(url: str, name: str) -> str:

@@ -18,11 +18,9 @@ from typing import Final
 
 from agentops.servers import Servers, secret
 from agentops.supervisor import Process, ProcessFailed
-from agentops.workers import ready_workers
+from agentops.workers import CONCURRENCY, PROCESSES, ready_workers
 
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
-PROCESSES: Final = 2
-CONCURRENCY: Final = 16
 LIVE_PATH: Final = "/api/v1/health"
 ROLE: Final = "AGENTOPS_DATABASE_ROLE"
 SERVER_ERROR: Final = 500

@@ -25,6 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+PROCESSES: Final = 2
+CONCURRENCY: Final = 16
+"""Worker processes, and the runs that each carries at once, where nobody says otherwise."""
 CHECK_SECONDS: Final = 0.5
 RUNS: Final = "runs"
 ASIDE: Final = {1000: ("backtests", 1), 1001: ("notices", 8)}
@@ -247,8 +250,8 @@ def import_everything() -> None:
 def main() -> None:
     """Read the command line and keep workers."""
     parser = argparse.ArgumentParser(description="Run Celery workers that come back at once.")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--concurrency", type=int, default=16, help="runs at once in each")
+    parser.add_argument("--processes", type=int, default=PROCESSES)
+    parser.add_argument("--concurrency", type=int, default=CONCURRENCY, help="runs at once in each")
     parser.add_argument("--ready-folder", type=Path, help="where each says that it takes work")
     given = parser.parse_args()
     if given.processes < 1 or given.concurrency < 1:

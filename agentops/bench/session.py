@@ -23,8 +23,8 @@ from agentops.bench.workloads.latency import latency
 from agentops.bench.workloads.resume import resume
 from agentops.bench.workloads.steps import Steps
 from agentops.bench.workloads.waits import Waiting, Waits, waits
-from agentops.processes import CONCURRENCY, PROCESSES
 from agentops.servers import Servers, scratch
+from agentops.workers import CONCURRENCY, PROCESSES
 
 DEFAULT_WORKERS: Final = Layout(PROCESSES, CONCURRENCY)
 TRIALS: Final = 2

@@ -16,9 +16,10 @@ from typing import Any, Final
 from agentops.child import Child
 from agentops.load.clients import Client, Other, Told
 from agentops.load.gauge import Gauge, Stand, wait_until
-from agentops.processes import CONCURRENCY, PROCESSES, Processes, environment, migrate
+from agentops.processes import Processes, environment, migrate
 from agentops.servers import free_port, scratch
 from agentops.supervisor import Process, Supervisor
+from agentops.workers import CONCURRENCY, PROCESSES
 
 READY_SECONDS: Final = 120.0
 PATIENCE_SECONDS: Final = 60.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agentops import processes
+from agentops import processes, workers
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,8 +31,8 @@ def ours(line: tuple[str, ...], **values: str) -> list[str]:
             "worker",
             ours(
                 processes.WORKERS,
-                processes=str(processes.PROCESSES),
-                concurrency=str(processes.CONCURRENCY),
+                processes=str(workers.PROCESSES),
+                concurrency=str(workers.CONCURRENCY),
             ),
         ),
         ("sweeper", ours(processes.SWEEPER)),

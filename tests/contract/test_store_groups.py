@@ -20,10 +20,10 @@ from runs.ports import Claimed, Put
 from runs.process import open_pool
 from runs.statements import Statement
 from runs.store import PostgresStore
+from tests.contract.broods import a_brood, join, spawn
 from tests.contract.builds import a_model, a_save, a_tool, done, ended, fanned_out, waiting
 from tests.contract.grounds import LEASE, claim, claim_task
 from tests.contract.postgres_ground import PostgresGround
-from tests.contract.test_store_children import a_brood, join, spawn
 from tests.processes import eventually
 
 LONG = 30.0

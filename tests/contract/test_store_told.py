@@ -8,9 +8,9 @@ from typing import Any
 from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import RunState
 from runs.ports import Claimed, Told
+from tests.contract.broods import NOTHING, a_brood
 from tests.contract.builds import FIRST, a_model, a_save, a_tool, done, held, moved, put
 from tests.contract.grounds import LEASE, Ground, claim
-from tests.contract.test_store_children import NOTHING, a_brood
 from tests.contract.test_store_rewind import noted
 
 SIXTY_FIVE_KILOBYTES = 65 * 1024

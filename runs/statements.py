@@ -41,11 +41,15 @@ class AsJson:
 
 
 class Statement:
-    """One call of a function with so many arguments; its types are the function's own."""
+    """One call of a function with so many arguments; its types are the function's own.
 
-    __slots__ = ("name", "text")
+    It commits by itself, unless it only `reads`.
+    """
 
-    def __init__(self, function: str, arguments: int) -> None:
+    __slots__ = ("function", "name", "reads", "text")
+
+    def __init__(self, function: str, arguments: int, *, reads: bool = False) -> None:
+        self.function, self.reads = function, reads
         self.name = f"{function}/{arguments}".encode()
         places = ", ".join(f"${number}" for number in range(1, arguments + 1))
         self.text = f"SELECT {function}({places})".encode()

@@ -64,8 +64,8 @@ RELEASE = Statement("runs_release", 7)
 RENEW = Statement("runs_renew", 2)
 TAKE_SIGNAL = Statement("runs_take_signal", 10)
 COMMIT = Statement("runs_commit", 2)
-READ_TOLD = Statement("runs_read_told", 4)
-READ_LOG = Statement("runs_read_log", 4)
+READ_TOLD = Statement("runs_read_told", 4, reads=True)
+READ_LOG = Statement("runs_read_log", 4, reads=True)
 SENT = Statement("runs_sent", 1)
 
 

@@ -6,18 +6,18 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
+from runs import store
+from runs.statements import Statement
+
 ENCRYPTION: Final = frozenset({80877103, 80877104})
 HEAD: Final = 5
 FIRST: Final = 8
-WRITES: Final = (
-    b"runs_save",
-    b"runs_put",
-    b"runs_finish",
-    b"runs_claim",
-    b"runs_fan",
-    b"runs_commit",
+WRITES: Final = tuple(
+    f"{statement.function}(".encode()
+    for statement in vars(store).values()
+    if isinstance(statement, Statement) and not statement.reads
 )
-"""What a statement of the engine calls that commits by itself."""
+"""What a statement of the engine calls that commits by itself: all that the store declares."""
 
 
 @dataclass(slots=True)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from pathlib import Path
 
+import pytest
+
+from agentops.processes import CHECKOUT
 from agentops.storm.frames import Client, Server
+from runs import store
+from runs.statements import Statement
 
 STARTUP = struct.pack("!II", 8, 196608)
+STATEMENTS = [one for one in vars(store).values() if isinstance(one, Statement)]
+CHANGES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM|FOR NO KEY|PERFORM runs_(?!tenant))")
 
 
 def message(kind: bytes, body: bytes) -> bytes:
@@ -39,6 +48,26 @@ def test_a_prepared_save_is_seen_when_it_is_used() -> None:
     used = client.feed(message(b"B", b"\0s1\0\0\0"))[2]
 
     assert (prepared, used) == (False, True)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda one: one.function)
+def test_whatever_the_store_writes_with_is_a_commit_and_nothing_that_only_reads(
+    statement: Statement,
+) -> None:
+    client = started()
+    client.feed(message(b"P", statement.name + b"\0" + statement.text + b"\0\0\0"))
+
+    used = client.feed(message(b"B", b"\0" + statement.name + b"\0\0\0"))[2]
+
+    assert used == (not statement.reads) == bool(CHANGES.search(body(statement.function)))
+
+
+def body(function: str) -> str:
+    """Find what a function of the schema does."""
+    texts = [path.read_text("utf-8") for path in Path(CHECKOUT, "runs", "sql").glob("*.sql")]
+    parts = [text.split(f"FUNCTION {function}(", 1) for text in texts]
+    (found,) = [part[1] for part in parts if len(part) > 1]
+    return found.split("END $$;", 1)[0]
 
 
 def test_a_message_in_pieces_is_put_together() -> None:

@@ -4,10 +4,14 @@
        │
        └──somebody is────────▶ wait ──▶ taken along by whoever is next
                                    ──▶ or be next: the first who waits leads
+                                   ──▶ or lose patience: depose who is stuck, and lead
 
 Nothing waits for a group to fill: the group is what gathered while the one before was under
 way, so a run that is alone is as fast as without. A group that fails is dissolved: each of its
 members carries out its own part by itself, in its own thread, and only the bad one fails.
+
+Whoever is taken is out of the line, so that nobody takes it again: each part is carried out by
+one leader. Who was deposed finishes its own group and calls nobody to lead after it.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ MOST: Final = 32
 """Parts of one group: more would hold many rows for long and gain nothing."""
 
 PATIENCE: Final = 0.1
-"""Seconds after which somebody who waits leads a group beside the one that is stuck."""
+"""Seconds after which somebody who waits for one and the same leader leads in its place."""
 
 
 class Kind(StrEnum):
@@ -107,7 +111,7 @@ class Committer:
         self._alone, self._together, self._patience = alone, together, patience
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
-        self._leaders = 0
+        self._leader: _Waiting | None = None
 
     @property
     def waiting(self) -> int:
@@ -123,14 +127,14 @@ class Committer:
         """
         mine = _Waiting(part)
         if self._leads(mine):
-            others = self._taken_along(mine)
+            others = self._taken_along()
             try:
                 if others:
                     self._carry_out([mine, *others])
                 else:
                     return self._alone(part)
             finally:
-                self._hand_over(others)
+                self._hand_over(mine, others)
         if mine.is_alone:
             return self._alone(part)
         if mine.away is not None:
@@ -140,24 +144,22 @@ class Committer:
     def _leads(self, mine: _Waiting) -> bool:
         """Wait until another thread carried this part out (False), or it is our turn to lead."""
         with self._lock:
-            if not self._leaders:
-                self._leaders = 1
+            leader, self._leader = self._leader, self._leader or mine
+            if leader is None:
                 return True
             self._waiting.append(mine)
-        if not mine.called.acquire(timeout=self._patience):
+        while not mine.called.acquire(timeout=self._patience):
             with self._lock:
-                if mine in self._waiting and not mine.leads:
-                    mine.leads, self._leaders = True, self._leaders + 1  # nobody takes it along now
+                if mine in self._waiting and self._leader is leader:  # it is stuck
+                    self._waiting.remove(mine)
+                    self._leader = mine
                     return True
-            mine.called.acquire()
+                leader = self._leader
         return mine.leads
 
-    def _taken_along(self, mine: _Waiting) -> list[_Waiting]:
+    def _taken_along(self) -> list[_Waiting]:
         with self._lock:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-            others = [one for one in self._waiting if not one.leads][: MOST - 1]
-            self._waiting = [one for one in self._waiting if one not in others]
+            others, self._waiting = self._waiting[: MOST - 1], self._waiting[MOST - 1 :]
         return others
 
     def _carry_out(self, group: list[_Waiting]) -> None:
@@ -174,13 +176,13 @@ class Committer:
             for one, answer in zip(group, answers, strict=True):
                 one.answer, one.away = answer, None
 
-    def _hand_over(self, group: list[_Waiting]) -> None:
-        """Call the next leader, if somebody waits, and then those who were taken along."""
+    def _hand_over(self, mine: _Waiting, group: list[_Waiting]) -> None:
+        """Call the next leader, if this one still leads, and then those who were taken along."""
         with self._lock:
-            self._leaders -= 1
-            following = next((one for one in self._waiting if not one.leads), None)
-            if following is not None and not self._leaders:
-                following.leads, self._leaders = True, 1
-                following.called.release()
+            if self._leader is mine:
+                self._leader = self._waiting.pop(0) if self._waiting else None
+                if self._leader is not None:
+                    self._leader.leads = True
+                    self._leader.called.release()
         for one in group:
             one.called.release()

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, assert_never
 
 import structlog
 
 from policy.core.outcomes import ErrorClass
-from runs import faults, guarding
+from runs import faults, guarding, saving
 from runs.agents.program import Program
 from runs.answering import reconciled
 from runs.brake import Brake
@@ -29,7 +29,7 @@ from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Graph
 from runs.core.lifecycle import FINAL, Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, plan
-from runs.core.reconcile import Advance, Commit, Fail, Suspend
+from runs.core.reconcile import Advance, Commit, Exhaust, Fail, Suspend
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, StoreAway, UnknownAgent, UnknownVersion
 from runs.execute import Executed, execute
@@ -201,8 +201,8 @@ class Engine:
         done: Executed | None = None,
     ) -> Advanced:
         """Commit a run's end, with what its effects came to."""
-        save = _ending(claimed.wakeups, state, error_class, detail)
-        self.save(claimed.lease, _with_effects(save, list(done.effects) if done else []))
+        save = saving.ending(claimed.wakeups, state, error_class, detail)
+        self.save(claimed.lease, saving.with_effects(save, list(done.effects) if done else []))
         return Advanced.ENDED
 
     def save(self, lease: Lease, save: Save) -> Saved:
@@ -219,7 +219,7 @@ class Engine:
         return saved
 
     def _save_end(self, lease: Lease, save: Save) -> Saved:
-        end = _with_effects(_ending(save.wakeups, *CANCELLED), list(save.effects))
+        end = saving.with_effects(saving.ending(save.wakeups, *CANCELLED), list(save.effects))
         return self.shell.store.save(lease, end, ttl=self.shell.ttl)
 
 
@@ -312,7 +312,10 @@ class _Carrying:
         if asks is not None:  # what led to the answer is written with the question about it
             guarding.put(self.shell.store, self.claimed, asks, self.shell.mint, before=effects)
             effects = []
-        saved = self.engine.save(self.lease, _with_effects(save, effects))
+        saved = self.engine.save(self.lease, saving.with_effects(save, effects))
+        if saved.called_upon and isinstance(commit, Exhaust):  # somebody raised a budget, perhaps
+            aside = self._save_of(commit.otherwise, executed)
+            saved = self.engine.save(self.lease, saving.with_effects(aside, effects))
         return self._after(commit, saved)
 
     def _save_of(self, commit: Commit, executed: Mapping[str, Executed]) -> Save:
@@ -333,18 +336,12 @@ class _Carrying:
                     output=done.output,
                     events=events,
                 )
-            case Suspend(state=state, reason=reason, due_at=due_at):
-                until = due_at and due_at.isoformat()
-                return Save(
-                    state=state,
-                    wakeups=wakeups,
-                    reason=reason,
-                    due_at=due_at,
-                    kept=self._worth_keeping(executed),
-                    events=[(f"run.{state}", {"reason": reason, "until": until})],
-                )
+            case Suspend() as suspend:
+                return saving.set_aside(wakeups, suspend, self._worth_keeping(executed))
+            case Exhaust() as exhaust:
+                return saving.given_up(wakeups, exhaust, self._worth_keeping(executed))
             case Fail(error_class=error_class, detail=detail):
-                return _ending(wakeups, RunState.FAILED, error_class, detail)
+                return saving.ending(wakeups, RunState.FAILED, error_class, detail)
 
     def _worth_keeping(self, executed: Mapping[str, Executed]) -> dict[str, TaskResult]:
         """Keep what finished beside a task that waits, so that it is not run again."""
@@ -384,17 +381,3 @@ class _Carrying:
             raise TypeError("only a committed super-step leads to a next one")
         self.checkpoint = commit.checkpoint
         self.claimed.move(commit.checkpoint.super_step, saved)
-
-
-def _ending(wakeups: int, state: RunState, error_class: ErrorClass, detail: str) -> Save:
-    return Save(
-        state=state,
-        wakeups=wakeups,
-        error_class=error_class,
-        error_detail=detail,
-        events=[(f"run.{state}", {"error_class": error_class, "detail": detail[:500]})],
-    )
-
-
-def _with_effects(save: Save, effects: list[Any]) -> Save:
-    return replace(save, effects=effects) if effects else save

@@ -48,6 +48,7 @@ def reconciled(
         checkpoint,
         results,
         leave=guarding.leave(claimed),
+        ends_exhausted=program.on_exhausted == "cancel",
         corrections=corrections(claimed.ledger),
     )
     if not isinstance(commit, Advance) or not commit.ended or commit.output is None:

@@ -38,7 +38,7 @@ from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.effects import EffectKind
 from runs.core.graph import Node, Send, Step
 from runs.core.guards import trace_of
-from runs.core.reconcile import SUSPENDED_AS
+from runs.core.reconcile import together
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, NodeTimeout, StoreAway, TooManyEffects
 from runs.loop import Scope, unscoped
@@ -273,7 +273,7 @@ def _executed(run: TaskRun, result: TaskResult) -> Executed:
         given_back = Broken(error_class=ErrorClass.INTERNAL, detail="given back")
         return Executed(result=given_back, effects=effects, released=True)
     if run.held:
-        return Executed(result=_held(run.held), effects=effects)
+        return Executed(result=together(run.held), effects=effects)
     if isinstance(result, Finished):
         result = replace(result, trace=trace_of(run.called, waited=run.waited))
     return Executed(result=result, effects=effects, heard=tuple(run.asker.answered))
@@ -375,12 +375,6 @@ def _one_next(item: Any) -> str | Send:
         case _:
             kind = type(item).__name__
             raise TypeError(f"Step.next holds names of nodes and Sends, not {kind}")
-
-
-def _held(held: list[Held]) -> Held:
-    first = min(held, key=lambda h: list(SUSPENDED_AS).index(h.reason))
-    moments = [h.until for h in held if h.until is not None]
-    return Held(reason=first.reason, until=min(moments) if moments else None)
 
 
 def _broken(error: BaseException) -> Broken:

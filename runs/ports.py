@@ -21,6 +21,7 @@ from runs.core.checkpoint import Checkpoint
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
 from runs.core.lifecycle import Reason, RunState
 from runs.core.results import Held, TaskResult
+from runs.core.told import Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,11 +218,20 @@ class Put(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """A budget that a call does not fit in, were all under way free: what is left of a unit."""
+
+    scope: str
+    unit: str
+    left: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Save:
     """Everything that happened in a super-step, to be committed at once or not at all.
 
     Without a checkpoint the run is set aside (`state` waiting, interrupted or paused)
-    or ends.
+    or ends. One that ends for a `reason` ends only if nobody called upon it meanwhile.
     """
 
     state: RunState
@@ -243,8 +253,9 @@ class Saved:
     """What the store made of a save: the state reached, and whether anybody asked to cancel.
 
     `called_off` means that nothing was saved: the run was to succeed or to be set aside, but
-    somebody cancelled it meanwhile. Its holder saves that end instead. `others` are messages to
-    the run's parent and children, left in the outbox.
+    somebody cancelled it meanwhile. Its holder saves that end instead. `called_upon`: nothing was
+    saved either, for it was to end for a reason that may be gone; it is set aside instead. `others`
+    are messages to the run's parent and children, left in the outbox.
     """
 
     state: RunState
@@ -252,6 +263,7 @@ class Saved:
     cancel: bool
     sent: int | None
     called_off: bool = False
+    called_upon: bool = False
     others: Sequence[Nudge] = ()
 
 
@@ -295,26 +307,6 @@ class Joined:
     sent: Sequence[Nudge] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a run was given and told from one super-step up to another: what provenance is made of.
-
-    `given` is the input of the run at the top of its family, None where that was forked and
-    changed; `own` a child's own input; `handed` what its parent's ledger says of that. `effects`
-    are lines of the ledger on the run's present line, in the order of their places, as objects;
-    `skipped` what rewinds left behind. Without `is_whole` there were more than could be read.
-    """
-
-    given: Json = None
-    own: Json = None
-    is_child: bool = False
-    is_forked: bool = False
-    handed: JsonObject | None = None
-    skipped: Sequence[Sequence[int]] = ()
-    effects: Sequence[JsonObject] = ()
-    is_whole: bool = True
-
-
 class Store(Protocol):
     """Every statement the engine can make about a run."""
 
@@ -336,6 +328,10 @@ class Store(Protocol):
 
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """Write an effect down, and what came of effects `before` it, in one commit."""
+        ...
+
+    def read_lacking(self, lease: Lease, wanted: Amounts) -> list[Lack]:
+        """Read which budgets above a run lack something for good, and what they have left."""
         ...
 
     def take_signal(

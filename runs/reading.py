@@ -11,7 +11,8 @@ from policy.core.json import Json
 from runs.core import results
 from runs.core.checkpoint import Checkpoint, decode
 from runs.core.effects import EffectState, Place, Recorded
-from runs.ports import Claimed, Lease, Store, Told
+from runs.core.told import Told
+from runs.ports import Claimed, Lease, Store
 
 
 def claimed(

@@ -8,6 +8,7 @@ to the world.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool
 
 from policy.core.json import Json, JsonObject
+from policy.core.money import Amounts
 from runs import reading, writing
 from runs.clock import DatabaseClock
 from runs.committing import PATIENCE, Committer, Kind, Part
@@ -22,11 +24,13 @@ from runs.core import results
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
 from runs.core.results import TaskResult
+from runs.core.told import Told
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import (
     Brood,
     Claimed,
     Joined,
+    Lack,
     Lease,
     Nudge,
     Put,
@@ -36,7 +40,6 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
-    Told,
     Wait,
 )
 from runs.statements import AsJson, Statement
@@ -66,6 +69,7 @@ TAKE_SIGNAL = Statement("runs_take_signal", 10)
 COMMIT = Statement("runs_commit", 2)
 READ_TOLD = Statement("runs_read_told", 4, reads=True)
 READ_LOG = Statement("runs_read_log", 4, reads=True)
+READ_LACKING = Statement("runs_lacking", 3, reads=True)
 SENT = Statement("runs_sent", 1)
 
 
@@ -163,6 +167,12 @@ class PostgresStore:
     def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
         """Write an effect down, and what came of effects `before` it, in one commit."""
         return Put(self._commit(Kind.PUT_EFFECT, PUT_EFFECT, *_putting(lease, put, before)))
+
+    def read_lacking(self, lease: Lease, wanted: Amounts) -> list[Lack]:
+        """Read which budgets above a run lack something for good; see `Store.read_lacking`."""
+        asked = AsJson(writing.amounts(wanted))
+        found = self._one(READ_LACKING, lease.tenant_id, lease.run_id, asked)
+        return [Lack(scope=b["scope"], unit=b["unit"], left=Decimal(b["left"])) for b in found]
 
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
@@ -267,6 +277,7 @@ class PostgresStore:
             cancel=found["cancel"],
             sent=found["sent"],
             called_off=found["called_off"],
+            called_upon=found.get("called_upon", False),
             others=_nudges(lease.tenant_id, found.get("others")),
         )
 

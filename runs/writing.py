@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from policy.core.json import JsonObject
-from policy.core.money import Unit
+from policy.core.money import Amounts, Unit
 from policy.core.rules.approvals import terms_to_json
 from runs.core import results
 from runs.core.checkpoint import encode
@@ -42,6 +42,16 @@ def newborns(brood: Brood) -> list[JsonObject]:
     ]
 
 
+def amounts(wanted: Amounts) -> JsonObject:
+    """Give so much of each unit."""
+    return {
+        "cost": str(wanted.cost),
+        "tokens": wanted.tokens,
+        "model_calls": wanted.model_calls,
+        "tool_calls": wanted.tool_calls,
+    }
+
+
 def put(put: PutEffect) -> Mapping[str, Any]:
     """Give an effect to be written down."""
     raw: dict[str, Any] = {
@@ -55,12 +65,7 @@ def put(put: PutEffect) -> Mapping[str, Any]:
         "decision": put.decision,
         "outcome": put.outcome,
         "error_class": put.error_class,
-        "reserve": {
-            "cost": str(put.reserve.cost),
-            "tokens": put.reserve.tokens,
-            "model_calls": put.reserve.model_calls,
-            "tool_calls": put.reserve.tool_calls,
-        },
+        "reserve": amounts(put.reserve),
     }
     if put.compensates:
         raw["compensates"] = put.compensates

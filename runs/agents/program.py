@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, get_args
 
 from policy.core.call import Autonomy
 from policy.core.json import Json, JsonObject
@@ -14,8 +14,10 @@ from policy.core.money import Limits
 from runs.agents.children import ChildLimits
 from runs.core.graph import Graph
 from runs.core.recorded.migrate import Migration, State
+from runs.errors import InvalidGraph
 
 Mapped = Callable[[dict[str, Any]], State]
+OnExhausted = Literal["pause", "cancel"]
 
 
 def _anything(value: Json) -> Json:
@@ -32,7 +34,9 @@ class Program:
     `autonomy` is the most that it may do by itself, whatever policy allows.
     `migrates` says, by version, how runs of older versions go on under this one: a `Migration`,
     or only its function from state to state. `budget` and `deadline` are a run's where its
-    starter gives none; `children` bounds the runs that it may start.
+    starter gives none; `children` bounds the runs that it may start. `on_exhausted` says what
+    becomes of a run whose budget is exhausted for good: it pauses until somebody raises it, or it
+    is cancelled.
     """
 
     name: str
@@ -45,11 +49,17 @@ class Program:
     children: ChildLimits = field(default_factory=ChildLimits)
     autonomy: Autonomy = Autonomy.ACT
     budget: Limits = field(default_factory=Limits)
+    on_exhausted: OnExhausted = "pause"
     deadline: timedelta | None = None
     input_schema: JsonObject = field(default_factory=dict)
     accept: Callable[[Json], Json] = _anything
     description: str = ""
     migrates: Mapping[str, Migration | Mapped] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.on_exhausted not in get_args(OnExhausted):
+            known = " or ".join(get_args(OnExhausted))
+            raise InvalidGraph(f"on_exhausted is {known}, not {self.on_exhausted!r}")
 
     def migration_from(self, version: str) -> Migration:
         """Give what this version declares about runs of another; `*` stands for any other."""
@@ -77,6 +87,7 @@ class Program:
             "agents": list(self.agents),
             "children": asdict(self.children),
             "autonomy": self.autonomy.value,
+            "on_exhausted": self.on_exhausted,
             "max_super_steps": self.graph.max_super_steps,
             "max_tasks": self.graph.max_tasks,
             "retry": {name: node.retry.to_json() for name, node in self.graph.nodes.items()},

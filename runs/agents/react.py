@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, cast, get_args
 
 from gateway.core.messages import Message, ModelRequest, ToolCallJson
 from policy.core.call import Autonomy
@@ -19,7 +19,7 @@ from policy.core.json import Json, JsonObject, canonical
 from policy.core.outcomes import Done, ErrorClass, Failed
 from policy.provenance.delimit import delimited
 from runs.agents.context import Context, ModelFailed
-from runs.agents.program import Program
+from runs.agents.program import OnExhausted, Program
 from runs.core.channels import Channel, Reducer
 from runs.core.graph import INPUT, OUTPUT, Node, Send, Step, graph
 from runs.core.guards import LoopGuard
@@ -47,6 +47,7 @@ class ReactSettings:
     model: str
     tools: tuple[str, ...] = ()
     autonomy: Autonomy = Autonomy.ACT
+    on_exhausted: OnExhausted = "pause"
     max_super_steps: int = 60
     max_repeats: int = 5
     on_loop: Literal["fail", "ask"] = "fail"
@@ -57,13 +58,14 @@ def settings_of(definition: JsonObject) -> ReactSettings:
     """Read the settings from an agent version's definition.
 
     Raises:
-        InvalidInput: its autonomy is none of those known.
+        InvalidInput: its autonomy, or `on_exhausted`, is none of those known.
     """
     return ReactSettings(
         prompt=definition.get("prompt", ""),
         model=definition["model"],
         tools=tuple(definition.get("tools", ())),
         autonomy=_autonomy(definition.get("autonomy", Autonomy.ACT)),
+        on_exhausted=_on_exhausted(definition.get("on_exhausted", "pause")),
         max_super_steps=definition.get("max_super_steps", 60),
         max_repeats=definition.get("max_repeats", 5),
         on_loop=definition.get("on_loop", "fail"),
@@ -77,6 +79,13 @@ def _autonomy(given: Any) -> Autonomy:
     except ValueError:
         known = ", ".join(Autonomy)
         raise InvalidInput([("/autonomy", f"it must be one of {known}")]) from None
+
+
+def _on_exhausted(given: Any) -> OnExhausted:
+    if given not in get_args(OnExhausted):
+        known = " or ".join(get_args(OnExhausted))
+        raise InvalidInput([("/on_exhausted", f"it must be {known}")])
+    return cast("OnExhausted", given)
 
 
 def react(name: str, version: str, settings: ReactSettings, **options: Any) -> Program:
@@ -117,6 +126,7 @@ def react(name: str, version: str, settings: ReactSettings, **options: Any) -> P
         prompt=settings.prompt,
         tools=settings.tools,
         autonomy=settings.autonomy,
+        on_exhausted=settings.on_exhausted,
         accept=_accept,
         input_schema={"type": ["string", "object"]},
         migrates={"*": Migration(same=frozenset({"act"}))},  # what it calls is in its state

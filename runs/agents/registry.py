@@ -16,11 +16,11 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from policy.core.call import Autonomy
-from policy.core.json import Json, JsonObject
+from policy.core.json import Json
 from policy.core.money import Limits
 from policy.core.retry import RetryPolicy
 from runs.agents.children import ChildLimits
-from runs.agents.program import Mapped, Program
+from runs.agents.program import Mapped, OnExhausted, Program
 from runs.core.graph import INPUT, OUTPUT, Graph, Node, graph
 from runs.core.guards import LoopGuard
 from runs.core.recorded.migrate import Migration
@@ -77,6 +77,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     max_super_steps: int = 20,
     guard: LoopGuard | None = None,
     budget: Limits | None = None,
+    on_exhausted: OnExhausted = "pause",
     deadline: timedelta | None = None,
     retry: RetryPolicy | None = None,
     max_effects: int = 200,
@@ -115,10 +116,9 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
                 children=children or ChildLimits(),
                 autonomy=Autonomy(autonomy),
                 budget=budget or Limits(),
+                on_exhausted=on_exhausted,
                 deadline=deadline,
-                input_schema=_schema(takes),
-                accept=_accepting(takes),
-                description=inspect.getdoc(function) or "",
+                **_described(function, takes),
                 migrates=migrates or {},
             )
         )
@@ -160,6 +160,14 @@ def _types(function: Callable[..., Any]) -> tuple[TypeAdapter[Any], TypeAdapter[
     return TypeAdapter(hints.get(parameters[1].name, Any)), TypeAdapter(hints.get("return", Any))
 
 
+def _described(function: F, takes: TypeAdapter[Any]) -> dict[str, Any]:
+    return {
+        "input_schema": takes.json_schema(),
+        "accept": _accepting(takes),
+        "description": inspect.getdoc(function) or "",
+    }
+
+
 def _taking(function: Callable[..., Any], takes: TypeAdapter[Any]) -> Callable[..., Any]:
     def main(ctx: Any) -> Any:
         return function(ctx, takes.validate_python(ctx.state[INPUT]))
@@ -182,10 +190,6 @@ def _reporting(runner: Callable[..., Any], gives: TypeAdapter[Any]) -> Callable[
         return {OUTPUT: gives.dump_python(runner(ctx), mode="json")}
 
     return reported_at_once
-
-
-def _schema(takes: TypeAdapter[Any]) -> JsonObject:
-    return takes.json_schema()
 
 
 def _accepting(takes: TypeAdapter[Any]) -> Callable[[Json], Json]:

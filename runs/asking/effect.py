@@ -209,7 +209,19 @@ class Asking(ABC):
             self.attempts += 1
             faults.point("call.before")
             return None
-        return Held(reason=Reason.BUDGET, until=self._soon() if answer is Put.RESERVED else None)
+        if answer is Put.RESERVED:
+            return Held(reason=Reason.BUDGET, until=self._soon())
+        return Held(reason=Reason.BUDGET, exhausted=await self._lacking(answer, reserve))
+
+    async def _lacking(self, unit: Put, wanted: Amounts) -> str:
+        """Say what lacks; of an agent that ends for it, also which budget has how much left."""
+        asked = f"{self.name} asks for {getattr(wanted, unit)} {unit}"
+        if self.asker.program.on_exhausted == "pause":
+            return asked
+        shell, lease = self.asker.shell, self.asker.claimed.lease
+        lacks = await shell.loop.in_thread(shell.store.read_lacking, lease, wanted)
+        left = ", ".join(f"{one.left} {one.unit} in that of the {one.scope}" for one in lacks)
+        return f"{asked}; left is {left}" if left else asked
 
     def _soon(self) -> datetime:
         """Give the moment to look again for money that others may give back, later each time."""

@@ -15,7 +15,8 @@ from policy.provenance import Answer, Background, Given, Source
 from policy.provenance.targets import leaf_at
 from runs.agents.program import Program
 from runs.core.effects import EffectKind, EffectState, Place, effect_key
-from runs.ports import Lease, Told
+from runs.core.told import Told
+from runs.ports import Lease
 from runs.shell import Remembered, Shell
 
 MOST_REMEMBERED: Final = 64

@@ -53,7 +53,18 @@ class Fail:
     detail: str
 
 
-Commit = Advance | Suspend | Fail
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhaust:
+    """The super-step can never go on: its money is exhausted, and its agent ends then.
+
+    `otherwise` is what becomes of it where somebody raised a budget meanwhile.
+    """
+
+    detail: str
+    otherwise: Suspend
+
+
+Commit = Advance | Suspend | Exhaust | Fail
 
 NOTHING_CORRECTED: Final[Mapping[str, Json]] = MappingProxyType({})
 
@@ -78,19 +89,22 @@ def reconcile(
     results: Mapping[str, TaskResult],
     *,
     leave: bool = False,
+    ends_exhausted: bool = False,
     corrections: Mapping[str, Json] = NOTHING_CORRECTED,
 ) -> Commit:
     """Merge the results of a super-step's tasks. Every task has one; `leave` as in `plan`.
 
-    `corrections` are a reviewer's: the next checkpoint has them, whatever the tasks wrote there.
+    `ends_exhausted`: one task whose money is exhausted for good ends the run, whatever the others
+    wait for: the super-step needs them all. `corrections` are a reviewer's: the next checkpoint has
+    them, whatever the tasks wrote there.
     """
     ordered = [(task, results[task.id]) for task in checkpoint.tasks]
     for task, result in ordered:
         if isinstance(result, Broken):
             return Fail(error_class=result.error_class, detail=f"{task.id}: {result.detail}")
-    held = [result for _, result in ordered if isinstance(result, Held)]
+    held = [(task, result) for task, result in ordered if isinstance(result, Held)]
     if held:
-        return _suspend(held)
+        return _set_aside(held, ends_exhausted=ends_exhausted)
     finished = [(t, r) for t, r in ordered if isinstance(r, Finished)]
     try:
         if leave:
@@ -101,14 +115,25 @@ def reconcile(
         return Fail(error_class=ErrorClass.VALIDATION_ERROR, detail=str(error))
 
 
-def _suspend(held: Iterable[Held]) -> Suspend:
+def together(held: Iterable[Held]) -> Held:
+    """Say in one what several wait for: whom it needs first, and the earliest moment."""
     held = list(held)
     reasons = {result.reason for result in held}
-    reason = next(reason for reason in SUSPENDED_AS if reason in reasons)
-    moments = [result.until for result in held if result.until is not None]
-    return Suspend(
-        state=SUSPENDED_AS[reason], reason=reason, due_at=min(moments) if moments else None
+    return Held(
+        reason=next(reason for reason in SUSPENDED_AS if reason in reasons),
+        until=min((h.until for h in held if h.until is not None), default=None),
+        exhausted=next((h.exhausted for h in held if h.exhausted), ""),
     )
+
+
+def _set_aside(held: Iterable[tuple[TaskSpec, Held]], *, ends_exhausted: bool) -> Suspend | Exhaust:
+    held = list(held)
+    whole = together(result for _, result in held)
+    suspend = Suspend(state=SUSPENDED_AS[whole.reason], reason=whole.reason, due_at=whole.until)
+    if not (ends_exhausted and whole.exhausted):
+        return suspend
+    lacks = next(f"{task.id}: {h.exhausted}" for task, h in held if h.exhausted)
+    return Exhaust(detail=f"its budget is exhausted: {lacks}", otherwise=suspend)
 
 
 def _advance(

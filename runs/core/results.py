@@ -27,10 +27,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The task waits: for a person, for money, or for a moment. It runs again afterwards."""
+    """The task waits: for a person, for money, or for a moment. It runs again afterwards.
+
+    `exhausted` says what lacks where money is exhausted for good: nothing but a raise, or another
+    period, would let the task go on.
+    """
 
     reason: Reason
     until: datetime | None = None
+    exhausted: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +56,10 @@ def to_json(result: TaskResult) -> JsonObject:
             steps = None if following is None else [_step(item) for item in following]
             traced = {"trace": trace} if trace else {}
             return {"is": "finished", "writes": dict(writes), "next": steps, **traced}
-        case Held(reason=reason, until=until):
-            return {"is": "held", "reason": reason, "until": until and until.isoformat()}
+        case Held(reason=reason, until=until, exhausted=exhausted):
+            lacks = {"exhausted": exhausted} if exhausted else {}
+            moment = until and until.isoformat()
+            return {"is": "held", "reason": reason, "until": moment, **lacks}
         case Broken(error_class=error_class, detail=detail):
             return {"is": "broken", "error_class": error_class, "detail": detail}
         case unknown:
@@ -75,7 +82,11 @@ def from_json(raw: JsonObject) -> TaskResult:
             )
         case "held":
             until = raw["until"]
-            return Held(reason=Reason(raw["reason"]), until=until and datetime.fromisoformat(until))
+            return Held(
+                reason=Reason(raw["reason"]),
+                until=until and datetime.fromisoformat(until),
+                exhausted=raw.get("exhausted", ""),
+            )
         case "broken":
             return Broken(error_class=ErrorClass(raw["error_class"]), detail=raw["detail"])
         case other:

@@ -87,6 +87,29 @@ BEGIN
     FROM policy_budget AS b WHERE b.tenant_id = p_run.tenant_id AND b.id = ANY (p_run.budget_ids));
 END $$;
 
+-- Say which budgets above a run a call does not fit in though every call under way cost nothing,
+-- and what they have left of that unit: [{"scope", "unit", "left"}, ...]. Reads, and locks nothing.
+CREATE OR REPLACE FUNCTION runs_lacking(p_tenant uuid, p_run uuid, p_wanted jsonb) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('scope', b.scope, 'unit', lacks.unit,
+      'left', (CASE lacks.unit
+        WHEN 'cost' THEN b.cost_limit - b.cost_lapsed - b.cost_spent
+        WHEN 'tokens' THEN b.tokens_limit - b.tokens_lapsed - b.tokens_spent
+        WHEN 'model_calls' THEN b.model_calls_limit - b.model_calls_lapsed
+          - b.model_calls_spent - b.model_calls_reserved
+        ELSE b.tool_calls_limit - b.tool_calls_lapsed
+          - b.tool_calls_spent - b.tool_calls_reserved END)::text)
+      ORDER BY array_position(r.budget_ids, b.id)), '[]')
+    FROM runs_run AS r JOIN policy_budget AS b
+      ON b.tenant_id = p_tenant AND b.id = ANY (r.budget_ids)
+    CROSS JOIN LATERAL (SELECT policy_lacks(b, (p_wanted ->> 'cost')::numeric,
+      (p_wanted ->> 'tokens')::bigint, (p_wanted ->> 'model_calls')::bigint,
+      (p_wanted ->> 'tool_calls')::bigint, true) AS unit) AS lacks
+    WHERE r.id = p_run AND r.tenant_id = p_tenant AND lacks.unit IS NOT NULL);
+END $$;
+
 -- Write an effect down before it is sent (or why it is not), and set its money aside.
 -- Gives: ok | lease_lost | cancelled | deadline | compensated | reserved | <unit that the budget lacks>
 CREATE OR REPLACE FUNCTION runs_put_effect(

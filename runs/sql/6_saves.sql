@@ -3,7 +3,8 @@
 -- Everything that happened, in one commit. Without p_head no checkpoint is made: the run
 -- is set aside (p_state waiting, interrupted, paused) or ends.
 -- One that lacks money looks again when a period of a budget above it ends.
--- A run that was called upon since it was claimed is not set aside but queued again.
+-- A run that was called upon since it was claimed is not set aside but queued again; one that was
+-- to be cancelled for a reason (its budget) is not saved, and its holder is told.
 CREATE OR REPLACE FUNCTION runs_save(
   p_tenant uuid, p_run uuid, p_token bigint, p_super_step int, p_worker text, p_ttl float8,
   p_head jsonb, p_writes jsonb, p_state text, p_wakeups int, p_more jsonb, p_events jsonb
@@ -41,13 +42,16 @@ BEGIN
       AND (p_state NOT IN ('succeeded', 'waiting', 'interrupted', 'paused')
         OR (cancel_requested_at IS NULL
           AND (join_id IS NULL OR NOT runs_called_off(ancestor_ids, join_id))))
+      AND (p_state <> 'cancelled' OR NOT p_more ? 'reason' OR wakeups = p_wakeups)
     RETURNING * INTO v_run;
   IF NOT FOUND THEN
-    -- Called off meanwhile: whoever holds the run is told, and saves its end instead.
+    -- Called off meanwhile: whoever holds the run is told, and saves its end instead. Or called
+    -- upon, and it sets the run aside.
     SELECT * INTO v_run FROM runs_run
       WHERE id = p_run AND tenant_id = p_tenant AND state = 'running'
         AND fencing_token = p_token AND super_step = p_super_step AND open_tasks = 0;
-    RETURN CASE WHEN FOUND THEN jsonb_build_object('called_off', true, 'state', v_run.state,
+    RETURN CASE WHEN FOUND THEN jsonb_build_object('called_off', p_state <> 'cancelled',
+      'called_upon', p_state = 'cancelled', 'state', v_run.state,
       'wakeups', v_run.wakeups, 'sent', NULL, 'cancel', true) END;
   END IF;
   IF p_head IS NOT NULL THEN

@@ -97,7 +97,7 @@ def requeue(store: MemoryStore, run: RunRow) -> None:
     if run.join_id and store.called_off(run):
         run.queue_at = None
     if run.queue_at is None:
-        store.nudge(run)
+        store.outbox.leave(run)
 
 
 def admit(store: MemoryStore) -> list[Nudge]:
@@ -118,4 +118,4 @@ def admit(store: MemoryStore) -> list[Nudge]:
 def _admitted(store: MemoryStore, turn: Turn, run: RunRow) -> Nudge:
     store.hall.turns[turn.tenant] = turn
     run.queue_at = None
-    return store.nudge(run)
+    return store.outbox.leave(run)

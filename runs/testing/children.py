@@ -53,14 +53,16 @@ def tell_family(store: MemoryStore, run: RunRow) -> list[Nudge]:
         join.succeeded += run.state is RunState.SUCCEEDED
         join.failed += run.state is not RunState.SUCCEEDED
         if join.is_joined:
-            left.append(store.nudge(store.runs[join.run_id]))
+            left.append(store.outbox.leave(store.runs[join.run_id]))
     return left + call_children(store, run)
 
 
 def call_children(store: MemoryStore, run: RunRow, join_id: str = "") -> list[Nudge]:
     """Leave a message for each child that has not ended."""
     return [
-        store.nudge(child) for child in _children(store, run, join_id) if child.state not in FINAL
+        store.outbox.leave(child)
+        for child in _children(store, run, join_id)
+        if child.state not in FINAL
     ]
 
 
@@ -112,7 +114,7 @@ def spawn(
     root = store.runs[_root(run)]
     root.family = root.family or brood.family
     born = [_born(store, run, brood, child) for child in brood.children]
-    sent = [store.nudge(child) for child in born if child.queue_at is None]
+    sent = [store.outbox.leave(child) for child in born if child.queue_at is None]
     return Spawned(put=answer, sent=sent)
 
 

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from policy.core.json import Json, JsonObject
+from policy.core.money import Amounts
 from runs.core.results import TaskResult
+from runs.core.told import Told
 from runs.ports import (
     Brood,
     Claimed,
     Joined,
+    Lack,
     Lease,
     Nudge,
     Put,
@@ -21,7 +24,6 @@ from runs.ports import (
     Settled,
     Spawned,
     Store,
-    Told,
     Wait,
 )
 
@@ -90,6 +92,11 @@ class Mortal:
         """See `Store.put_effect`."""
         self._write()
         return self._store.put_effect(lease, put, before)
+
+    def read_lacking(self, lease: Lease, wanted: Amounts) -> list[Lack]:
+        """See `Store.read_lacking`."""
+        self.pulse()
+        return self._store.read_lacking(lease, wanted)
 
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]

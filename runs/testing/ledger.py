@@ -13,7 +13,7 @@ from policy.core.money import Amounts, Balance, Unit
 from policy.core.outcomes import ErrorClass
 from runs.core.effects import EffectKind, EffectState, Recorded, effect_key
 from runs.core.lifecycle import Reason
-from runs.ports import Lease, Put, PutEffect, Question, Settled
+from runs.ports import Lack, Lease, Put, PutEffect, Question, Settled
 from runs.testing.rows import ApprovalRow, EffectRow, RunRow, stored
 
 if TYPE_CHECKING:
@@ -66,6 +66,20 @@ def _lacking(store: MemoryStore, run: RunRow, lease: Lease, wish: PutEffect, uni
             wanted += Amounts(cost=row.reserved.cost, tokens=row.reserved.tokens)
     units = [lacks for one in above if (lacks := money.lacks_for_good(one, wanted)) is not None]
     return Put(min(units)) if units else Put.RESERVED
+
+
+def lacking(store: MemoryStore, run: RunRow, wanted: Amounts) -> list[Lack]:
+    """Say which budgets above a run lack something for good, and what they have left."""
+    lacks = []
+    for name in run.budgets:
+        balance = store.budgets[name]
+        if (unit := money.lacks_for_good(balance, wanted)) is None:
+            continue
+        is_money = unit in {Unit.COST, Unit.TOKENS}
+        under_way = 0 if is_money else getattr(balance.reserved, unit)
+        left = money.bar(balance, unit) - getattr(balance.spent, unit) - under_way
+        lacks.append(Lack(scope=name, unit=unit, left=Decimal(left)))
+    return lacks
 
 
 def _refused(store: MemoryStore, run: RunRow, wish: PutEffect) -> Put | None:

@@ -35,7 +35,7 @@ def wake(store: MemoryStore, run: RunRow, event: str, data: JsonObject) -> None:
             run.state, run.reason, run.due_at = RunState.QUEUED, Reason.NONE, None
             admission.requeue(store, run)
         elif run.state is RunState.QUEUED and run.queue_at is None:
-            store.nudge(run)
+            store.outbox.leave(run)
 
 
 def stop(
@@ -65,7 +65,7 @@ def cancel(store: MemoryStore, run: RunRow, reason: str) -> None:
         state, why = RunState.CANCELLED, ErrorClass.CANCELLATION
         if not stop(store, run, state, error_class=why, detail=reason):
             run.cancel = True
-            store.nudge(run)
+            store.outbox.leave(run)
 
 
 def decide(  # noqa: PLR0913 - what a person's form holds, read by keyword
@@ -205,10 +205,10 @@ def _swept(store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bo
         detail = "past its deadline"
         stop(store, run, RunState.EXPIRED, error_class=ErrorClass.TIMEOUT, detail=detail)
     if (run.state is RunState.QUEUED and run.queue_at is None) or children.calls(store, run):
-        store.nudge(run)
+        store.outbox.leave(run)
     if run.state is RunState.RUNNING:
         if not run.open_tasks and (run.lease_until is None or past(run.lease_until)):
-            store.nudge(run)
+            store.outbox.leave(run)
         for (step, task), row in run.tasks.items():
             if step == run.super_step and (row.state == "pending" or past(row.lease_until)):
-                store.nudge(run, task)
+                store.outbox.leave(run, task)

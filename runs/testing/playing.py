@@ -42,7 +42,7 @@ from runs.leases import LeaseKeeper
 from runs.loop import IoLoop
 from runs.ports import Nudge
 from runs.shell import Shell
-from runs.testing import arranging, people
+from runs.testing import arranging, clocks, people
 from runs.testing.arranging import Model, Rules
 from runs.testing.dying import Fate, Mortal
 from runs.testing.rows import ApprovalRow, RunRow
@@ -359,7 +359,7 @@ class Played:
         """Take the oldest message; where there is none, go to the next moment that matters."""
         if not self.store.outbox:
             live = [run for run in self.store.runs.values() if run.state not in FINAL]
-            moments = [due for run in live if (due := self.store.due(run)) is not None]
+            moments = [due for run in live if (due := clocks.due(self.store, run)) is not None]
             if not moments:
                 return None
             moment = min(moments)

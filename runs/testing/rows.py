@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import count
 
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
@@ -16,7 +17,7 @@ from runs.core.checkpoint import decode_head
 from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import Reason, RunState
 from runs.core.results import TaskResult
-from runs.ports import PutEffect
+from runs.ports import Nudge, PutEffect
 
 
 def stored(value: Json) -> Json:
@@ -225,6 +226,26 @@ class RunRow:
     def free(self) -> None:
         """Give the lease back."""
         self.worker = self.lease_until = None
+
+
+class Outbox(dict[int, Nudge]):
+    """Messages that were left and not removed yet, by their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers = count(1)
+
+    def leave(self, run: RunRow, task: str = "") -> Nudge:
+        """Leave a message that says: look at this run, or at this task of it."""
+        number = next(self._numbers)
+        self[number] = Nudge(
+            tenant_id=run.tenant_id,
+            run_id=run.id,
+            super_step=run.super_step if task else None,
+            task=task,
+            outbox_id=number,
+        )
+        return self[number]
 
 
 def kept_of(run: RunRow) -> dict[str, TaskResult]:

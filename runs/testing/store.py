@@ -8,8 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import count
+from datetime import timedelta
 from typing import Final
 
 from policy.core.json import Json, JsonObject
@@ -18,11 +17,13 @@ from runs.core import results
 from runs.core.checkpoint import Checkpoint, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.results import TaskResult
+from runs.core.told import Told
 from runs.errors import LeaseLost
 from runs.ports import (
     Brood,
     Claimed,
     Joined,
+    Lack,
     Lease,
     Nudge,
     Put,
@@ -32,12 +33,19 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
-    Told,
     Wait,
 )
 from runs.shell import Clock
 from runs.testing import admission, children, ledger, rows, told
-from runs.testing.rows import ApprovalRow, CheckpointRow, JoinRow, RunRow, TaskRow, stored
+from runs.testing.rows import (
+    ApprovalRow,
+    CheckpointRow,
+    JoinRow,
+    Outbox,
+    RunRow,
+    TaskRow,
+    stored,
+)
 
 CRASH_LIMIT: Final = 5
 
@@ -54,8 +62,7 @@ class MemoryStore:
         self.budgets: dict[str, Balance] = {}
         self.agent_budgets: dict[str, str] = {}
         self.joins: dict[str, JoinRow] = {}
-        self.outbox: dict[int, Nudge] = {}
-        self._numbers = count(1)
+        self.outbox = Outbox()
 
     def start(
         self, run: RunRow, first: Checkpoint, *, budgets: Mapping[str, Limits] | None = None
@@ -77,7 +84,7 @@ class MemoryStore:
         """Win the run's lease, or None if somebody holds it or it waits or has ended."""
         with self.lock:
             run = self._run(tenant_id, run_id)
-            if run is None or not self._is_claimable(run):
+            if run is None or not self.is_claimable(run):
                 return None
             run.crashes += run.state is RunState.RUNNING and run.lease_until is not None
             run.state, run.reason, run.token = RunState.RUNNING, Reason.NONE, run.token + 1
@@ -136,7 +143,7 @@ class MemoryStore:
             else:
                 run.state = RunState.QUEUED
                 run.free()
-            return self.nudge(run, lease.task)
+            return self.outbox.leave(run, lease.task)
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """Give the run's lease back and open its tasks; see `Store.fan_out`."""
@@ -147,7 +154,7 @@ class MemoryStore:
             for task in tasks:
                 row = run.tasks.setdefault((run.super_step, task), TaskRow())
                 row.state, row.result = "pending", None
-            return [self.nudge(run, task) for task in tasks]
+            return [self.outbox.leave(run, task) for task in tasks]
 
     def finish_task(
         self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
@@ -176,6 +183,11 @@ class MemoryStore:
         with self.lock:
             run = self._writer(lease)
             return Put.LEASE_LOST if run is None else ledger.put(self, run, lease, put, before)
+
+    def read_lacking(self, lease: Lease, wanted: Amounts) -> list[Lack]:
+        """Read which budgets above a run lack something for good; see `Store.read_lacking`."""
+        with self.lock:
+            return ledger.lacking(self, self.runs[lease.run_id], wanted)
 
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
@@ -220,6 +232,10 @@ class MemoryStore:
                     state=run.state, wakeups=run.wakeups, cancel=True, sent=None, called_off=True
                 )
             news = run.wakeups != save.wakeups and save.state in HELD_BACK
+            if run.wakeups != save.wakeups and save.state is RunState.CANCELLED and save.reason:
+                return Saved(
+                    state=run.state, wakeups=run.wakeups, cancel=False, sent=None, called_upon=True
+                )
             ledger.settle_all(self, run, save.effects)
             for task, result in save.kept.items():
                 run.tasks[run.super_step, task] = TaskRow(state="settled", result=result)
@@ -235,7 +251,7 @@ class MemoryStore:
             run.error_detail = save.error_detail or run.error_detail
             run.crashes = 0
             others = self._move(run, RunState.QUEUED if news else save.state, save, ttl)
-            sent = self.nudge(run).outbox_id if run.state is RunState.QUEUED else None
+            sent = self.outbox.leave(run).outbox_id if run.state is RunState.QUEUED else None
             cancel, state = self.called_off(run), run.state
             return Saved(state=state, wakeups=run.wakeups, cancel=cancel, sent=sent, others=others)
 
@@ -270,18 +286,6 @@ class MemoryStore:
 
     # --- Messages ----------------------------------------------------------------------------
 
-    def nudge(self, run: RunRow, task: str = "") -> Nudge:
-        """Leave a message in the outbox."""
-        number = next(self._numbers)
-        self.outbox[number] = Nudge(
-            tenant_id=run.tenant_id,
-            run_id=run.id,
-            super_step=run.super_step if task else None,
-            task=task,
-            outbox_id=number,
-        )
-        return self.outbox[number]
-
     def forget(self, outbox_ids: Iterable[int]) -> None:
         """Remove outbox messages that were sent."""
         with self.lock:
@@ -294,7 +298,8 @@ class MemoryStore:
         run = self.runs.get(run_id)
         return run if run is not None and run.tenant_id == tenant_id else None
 
-    def _is_claimable(self, run: RunRow) -> bool:
+    def is_claimable(self, run: RunRow) -> bool:
+        """Say whether a worker may win the run's lease now."""
         is_left = run.state is RunState.RUNNING and not run.open_tasks and self._over(run)
         return is_left or children.calls(self, run) or admission.is_admitted(self, run)
 
@@ -387,13 +392,6 @@ class MemoryStore:
     def spend(self, run: RunRow, row: rows.EffectRow, *, actual: Amounts) -> None:
         """Settle what was set aside for an effect in every budget above its run."""
         ledger.book(self.budgets, run.budgets, row, actual)
-
-    def due(self, run: RunRow) -> datetime | None:
-        """Give the next moment at which a run that nobody calls upon goes on by itself."""
-        if run.state is not RunState.RUNNING:
-            return self.clock() if self._is_claimable(run) else run.due_at
-        ends = [row.lease_until for row in run.tasks.values() if row.state != "settled"]
-        return min(end or self.clock() for end in ends or [run.lease_until])
 
     def open_approvals(self, run_id: str) -> list[ApprovalRow]:
         """List the questions that wait for a person."""

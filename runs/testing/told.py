@@ -8,7 +8,7 @@ from policy.core.json import Json, JsonObject
 from runs.core.checkpoint import decode_head
 from runs.core.effects import EffectKind
 from runs.core.graph import INPUT
-from runs.ports import Told
+from runs.core.told import Told
 from runs.testing.rows import EffectRow, RunRow, stored
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import Any
 
 from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import RunState
-from runs.ports import Claimed, Told
+from runs.core.told import Told
+from runs.ports import Claimed
 from tests.contract.broods import NOTHING, a_brood
 from tests.contract.builds import FIRST, a_model, a_save, a_tool, done, held, moved, put
 from tests.contract.grounds import LEASE, Ground, claim

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gateway.testing import calls
-from policy.core.money import Limits
+from policy.core.money import Amounts, Limits
 from runs.advance import Advanced
-from runs.agents import Context
+from runs.agents import Context, Node, Send, Step, graph
+from runs.agents.registry import register
+from runs.models import Run
 from tests.integration.desk_agents import (
     ASK_FIRST,
     a_desk,
@@ -54,6 +57,43 @@ def test_a_paused_run_is_cancelled(room: Room) -> None:
     room.ground.cancel(run_id)
 
     assert room.state(run_id) == "cancelled"
+
+
+def test_a_run_whose_money_is_exhausted_is_cancelled_where_its_agent_says_so(room: Room) -> None:
+    async def share(_: Context) -> Step:
+        return Step(next=(Send(node="person"), Send(node="money")))
+
+    async def money(ctx: Context) -> None:
+        await ctx.spawn("later", [1])
+        await ctx.tool("desk.note", text="one")
+        await ctx.tool("desk.note", text="two")
+
+    async def wait(ctx: Context) -> None:
+        await ctx.sleep(600)
+
+    room.apply(ASK_FIRST)
+    register(of(wait, "later"))
+    nodes = (Node(name="share", run=share), Node(name="person", run=pay))
+    shape = graph(*nodes, Node(name="money", run=money), start="share")
+    frugal = replace(of(pay), graph=shape, agents=("later",), on_exhausted="cancel")
+
+    run_id = room.play(frugal, budget=Limits(tool_calls=1))
+    room.sweep(run_id)
+
+    row = room.row(run_id)
+    assert (row.state, row.error_class) == ("cancelled", "budget_exceeded")
+    assert row.error_detail == (
+        "its budget is exhausted: money: "
+        "desk.note asks for 1 tool_calls; left is 0 tool_calls in that of the run"
+    )
+    assert [a.state for a in room.ground.approvals(run_id)] == ["withdrawn"]
+    assert list(desk.world.effects.values()) == ["noted one"]
+    assert (balance := room.ground.budget(run_id)).reserved == Amounts()
+    assert balance.spent == Amounts(tool_calls=1)
+    with room.scope():
+        assert list(Run.objects.filter(parent_id=run_id).values_list("state", flat=True)) == [
+            "cancelled"
+        ]
 
 
 @pytest.mark.parametrize("is_stubborn", [False, True])

@@ -20,7 +20,7 @@ from runs.operations.check_versions import Checked, resume_returned, stranded_an
 
 OPERATOR = command("agent")
 BOUNDS = {"max_super_steps", "max_repeats", "max_tokens"}
-KNOWN = {"prompt", "model", "tools", "autonomy"} | BOUNDS
+KNOWN = {"prompt", "model", "tools", "autonomy", "on_exhausted"} | BOUNDS
 
 
 class Command(BaseCommand):

@@ -99,6 +99,12 @@ class _CheckedThenSpent(MemoryStore):
         return answer
 
 
+class _ReservedIsGone(MemoryStore):
+    def put_effect(self, lease: Lease, put: PutEffect, before: Sequence[Settled]) -> Put:
+        answer = super().put_effect(lease, put, before)
+        return Put.COST if answer is Put.RESERVED else answer
+
+
 class _SettledTwice(MemoryStore):
     def spend(self, run: RunRow, row: EffectRow, *, actual: Amounts) -> None:
         super().spend(run, row, actual=actual)
@@ -178,13 +184,13 @@ class _LogForgotten(MemoryStore):
 
 
 class _EndedMoves(MemoryStore):
-    def _is_claimable(self, run: RunRow) -> bool:
-        return run.state == "succeeded" or super()._is_claimable(run)
+    def is_claimable(self, run: RunRow) -> bool:
+        return run.state == "succeeded" or super().is_claimable(run)
 
 
 class _LineJumped(MemoryStore):
-    def _is_claimable(self, run: RunRow) -> bool:
-        return run.queue_at is not None or super()._is_claimable(run)
+    def is_claimable(self, run: RunRow) -> bool:
+        return run.queue_at is not None or super().is_claimable(run)
 
 
 class _SeatLost(MemoryStore):
@@ -204,6 +210,7 @@ BUGS: Final[Mapping[str, Bug]] = {
     "ledger_after_call": Bug(what="written down after the call", store=_LedgerAfterCall),
     "join_counted_twice": Bug(what="a repeated task counts twice", store=_JoinCountedTwice),
     "checked_then_spent": Bug(what="what is reserved is not counted", store=_CheckedThenSpent),
+    "reserved_is_gone": Bug(what="what is only set aside is exhausted", store=_ReservedIsGone),
     "settled_twice": Bug(what="a call is booked twice", store=_SettledTwice),
     "settling_dropped": Bug(what="money is never given back", store=_SettlingDropped),
     "approval_not_bound": Bug(what="one approval serves all calls", store=_ApprovalNotBound),

@@ -80,6 +80,11 @@ async def _survey(ctx: Context) -> dict[str, Any]:
     return {"output": [r.state for r in results]}
 
 
+async def _patron(ctx: Context) -> dict[str, Any]:
+    results = await ctx.join(await ctx.spawn("frugal", [1, 2]), Join.PARTIAL)
+    return {"output": len(results)}
+
+
 FAMILIES: Final = {
     made.name: made
     for made in (
@@ -97,6 +102,7 @@ FAMILIES: Final = {
         program("race", node("main", _race)),
         program("quarrel", node("main", _quarrel)),
         program("survey", node("main", _survey)),
+        program("patron", node("main", _patron)),
     )
 }
 PLAYED: Final = PROGRAMS | FAMILIES
@@ -112,5 +118,5 @@ KNOWN: Final = PLAYED | {
 }
 """These, and what they start."""
 
-LOOSE: Final = frozenset({"hurried", "race", "quarrel", "dawdler", "shaky"})
+LOOSE: Final = frozenset({"hurried", "race", "quarrel", "dawdler", "shaky", "patron"})
 """Whose history depends on who was faster: only how they end is the same each time."""

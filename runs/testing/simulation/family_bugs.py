@@ -108,12 +108,12 @@ class _NeverParked(MemoryStore):
 
 
 class _ParentNotCalled(MemoryStore):
-    def _is_claimable(self, run: RunRow) -> bool:
+    def is_claimable(self, run: RunRow) -> bool:
         waits = any(
             row.kind is EffectKind.JOIN and row.state == "held" for row in run.effects.values()
         )
         is_called = run.state is RunState.WAITING and waits
-        return not is_called and super()._is_claimable(run)
+        return not is_called and super().is_claimable(run)
 
 
 STORES: Final[Mapping[str, tuple[str, type[MemoryStore]]]] = {

@@ -15,7 +15,7 @@ from runs.core.lifecycle import FINAL, HELD_BACK, RunState, may_move
 from runs.ports import Lease
 from runs.testing.playing import Clock
 from runs.testing.rows import RunRow
-from runs.testing.simulation import kin
+from runs.testing.simulation import bounds, kin
 from runs.testing.simulation.outside import Books
 from runs.testing.store import MemoryStore
 
@@ -107,6 +107,7 @@ class Ground:
                 self.wrong(f"G9 {run.id}: {seen.state} -> {run.state}")
             seen.state = run.state
             kin.moved(self, run)
+            bounds.moved(self, run)
         self._look_at_line(run, seen)
         if run.token < seen.token:
             self.wrong(f"G4 {run.id}: token fell from {seen.token} to {run.token}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runs.core.effects import EffectKind, EffectState, Place, effect_key
 from runs.core.lifecycle import FINAL, RunState
 from runs.testing.rows import JoinRow, RunRow
+from runs.testing.simulation import bounds
 from runs.testing.store import MemoryStore
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def moved(ground: Ground, run: RunRow) -> None:
         return
     if run.state is RunState.SUCCEEDED and called_off(store, run):
         ground.wrong(f"G2 {run.id}: succeeded after it was called off")
-    if run.state is RunState.CANCELLED and not (ground.is_touched(run) or called_off(store, run)):
+    is_known = ground.is_touched(run) or called_off(store, run) or bounds.gave_up(run)
+    if run.state is RunState.CANCELLED and not is_known:
         ground.wrong(f"G1 {run.id}: cancelled, and nobody called it off")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -57,6 +58,10 @@ async def _collect(ctx: Context) -> dict[str, Any]:
     return {"output": [list(state["log"]), state["sum"], state["merged"]]}
 
 
+async def _tell(ctx: Context) -> dict[str, Any]:
+    return {"output": list(ctx.state["log"])}
+
+
 async def _again(ctx: Context) -> Step:
     turn = ctx.state["turn"] + 1
     noted = await ctx.tool("note" if turn % 2 else "pay", item=f"turn {turn}")
@@ -91,6 +96,18 @@ async def _spend(ctx: Context) -> dict[str, Any]:
     return {"output": [first["content"], noted, second["content"]]}
 
 
+async def _share(_: Context) -> Step:
+    return Step(next=tuple(Send(node="errand", arg=n) for n in range(3)))
+
+
+async def _errand(ctx: Context) -> dict[str, Any]:
+    if ctx.arg == 0:
+        wired = await ctx.call("wire", {"item": "a"})
+        return {"log": [str(getattr(wired, "value", "refused"))]}
+    noted = await ctx.tool("note", item=f"errand {ctx.arg}")
+    return {"log": [noted, (await ctx.model(f"errand {ctx.arg}?"))["content"]]}
+
+
 async def _sleep(ctx: Context) -> dict[str, Any]:
     await ctx.tool("note", item="a")
     await ctx.sleep(600)
@@ -118,6 +135,11 @@ async def _deadly(ctx: Context) -> dict[str, Any]:
 def node(name: str, run: Callable[..., Any], *then: str) -> Node:
     """Make a node that never tires of trying."""
     return Node(name=name, run=run, then=then, retry=PATIENT, timeout=timedelta(minutes=10))
+
+
+def frugal(program: Program) -> Program:
+    """Let a program's runs end where their money is exhausted."""
+    return replace(program, on_exhausted="cancel")
 
 
 def program(name: str, *nodes: Node, **channels: Reducer) -> Program:
@@ -154,6 +176,16 @@ PROGRAMS: Final = {
         program("move", node("main", _move)),
         program("guarded", node("main", _guarded)),
         program("spend", node("main", _spend)),
+        frugal(program("frugal", node("main", _spend))),
+        frugal(
+            program(
+                "errands",
+                node("share", _share),
+                node("errand", _errand, "collect"),
+                node("collect", _tell),
+                log=Reducer.LOG,
+            )
+        ),
         program("sleep", node("main", _sleep)),
         program("told", node("main", _told)),
         program("hurried", node("main", _hurried)),
@@ -170,3 +202,6 @@ DEADLY: Final = ("poison", 1)
 
 SMALL: Final = Limits(cost=Decimal("2.5"), model_calls=8)
 """The budget that all runs of a schedule share: too small for all of them at once."""
+
+LITTLE: Final = Limits(model_calls=1)
+"""A budget of its own that no run of a program that asks models can end with."""

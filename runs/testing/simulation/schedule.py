@@ -20,14 +20,14 @@ from policy.errors import ApprovalNotOpen
 from runs.core.lifecycle import FINAL, Reason
 from runs.core.plan import first_checkpoint
 from runs.ports import Nudge
-from runs.testing import people
+from runs.testing import clocks, people
 from runs.testing.playing import Clock
 from runs.testing.rows import ApprovalRow, RunRow
 from runs.testing.simulation import outside, verdict
 from runs.testing.simulation.bugs import NONE, Bug
 from runs.testing.simulation.families import PLAYED
 from runs.testing.simulation.ground import LEASE, Ground
-from runs.testing.simulation.programs import SMALL, TOLD
+from runs.testing.simulation.programs import LITTLE, SMALL, TOLD
 from runs.testing.simulation.workers import Worker
 
 WORKERS: Final = 3
@@ -103,7 +103,9 @@ class Schedule:
                 run.deadline = self.ground.clock.now + timedelta(seconds=chance.choice((20, 900)))
                 self.ground.touch(run)
             first = first_checkpoint(PLAYED[name].graph, "go")
-            store.start(run, first, budgets={"all": shared, run.id: Limits()})
+            ends = PLAYED[name].on_exhausted == "cancel"  # nobody raises a run's own budget
+            own = LITTLE if ends and self.ground.strikes("little_money", 0.3) else Limits()
+            store.start(run, first, budgets={"all": shared, run.id: own})
 
     @property
     def _is_over(self) -> bool:
@@ -201,7 +203,7 @@ class Schedule:
         moments = [worker.until for worker in self.workers if worker.until is not None]
         moments += [when for when, _ in self.broker]
         for run in ground.store.runs.values():
-            if run.state not in FINAL and (due := ground.store.due(run)) is not None:
+            if run.state not in FINAL and (due := clocks.due(ground.store, run)) is not None:
                 moments.append(due)
             if run.state not in FINAL and run.deadline is not None:
                 moments.append(run.deadline)

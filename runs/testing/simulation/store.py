@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from policy.core.json import Json, JsonObject
+from policy.core.money import Amounts
 from runs.core.effects import EffectKind, EffectState, effect_key
 from runs.core.results import TaskResult
+from runs.core.told import Told
 from runs.errors import StoreAway
 from runs.ports import (
     Brood,
     Claimed,
     Joined,
+    Lack,
     Lease,
     Nudge,
     Put,
@@ -21,7 +24,6 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
-    Told,
     Wait,
 )
 from runs.testing.simulation import kin
@@ -119,6 +121,10 @@ class ReachedStore:
         return self._begin(
             what, lease, put, lambda: self._inner.put_effect(lease, put, before), before
         )
+
+    def read_lacking(self, lease: Lease, wanted: Amounts) -> list[Lack]:
+        """See `Store.read_lacking`."""
+        return self._call("read_lacking", lambda: self._inner.read_lacking(lease, wanted))
 
     def spawn(
         self, lease: Lease, put: PutEffect, brood: Brood, before: Sequence[Settled]

@@ -10,7 +10,7 @@ from typing import Any, Final
 from runs.core.effects import EffectKind, EffectState, effect_key
 from runs.core.lifecycle import FINAL, RunState
 from runs.testing.rows import RunRow
-from runs.testing.simulation import kin
+from runs.testing.simulation import bounds, kin
 from runs.testing.simulation.families import LOOSE
 from runs.testing.simulation.ground import Ground
 from runs.testing.simulation.outside import CLASSES, thing
@@ -60,6 +60,7 @@ def _ended(ground: Ground, run: RunRow) -> None:
     store = ground.store
     expired = any(row.state == "expired" for row in store.approvals.values())
     is_over = bool(run.ancestors) and run.state is RunState.CANCELLED  # judged when it moved
+    is_over = is_over or bounds.gave_up(run)
     if ground.is_touched(run) or expired or is_over or twin(run) not in TWINS:
         return
     if history(run) != TWINS[twin(run)]:

@@ -115,6 +115,7 @@ RESULTS: st.SearchStrategy[TaskResult] = st.one_of(
         Held,
         reason=st.sampled_from(Reason),
         until=st.none() | st.datetimes(timezones=st.just(UTC)),
+        exhausted=st.just("") | st.text(max_size=20).map(storable),
     ),
     st.builds(Broken, error_class=st.sampled_from(ErrorClass), detail=st.text().map(storable)),
 )

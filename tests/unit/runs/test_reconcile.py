@@ -13,7 +13,7 @@ from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.graph import Graph, Node, Send, graph
 from runs.core.lifecycle import Reason, RunState
 from runs.core.plan import Execute, Reconcile, Stop, first_checkpoint, plan
-from runs.core.reconcile import SUSPENDED_AS, Advance, Fail, Suspend, reconcile
+from runs.core.reconcile import SUSPENDED_AS, Advance, Exhaust, Fail, Suspend, reconcile
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import InvalidGraph
 
@@ -248,3 +248,40 @@ def test_a_super_step_with_too_many_tasks_fails_before_it_is_written_down() -> N
 def test_a_bound_of_tasks_that_makes_no_sense_is_refused(wrong: int) -> None:
     with pytest.raises(InvalidGraph, match="max_tasks"):
         a_graph(max_tasks=wrong)
+
+
+@pytest.mark.parametrize("reason", [r for r in SUSPENDED_AS if r is not Reason.BUDGET])
+def test_what_is_exhausted_for_good_counts_before_whatever_else_is_waited_for(
+    reason: Reason,
+) -> None:
+    results: dict[str, TaskResult] = {
+        "a.0": Held(reason=reason, until=NOON),
+        "a.1": Held(reason=Reason.BUDGET, exhausted="2 cost"),
+        "a.2": Finished(writes={"total": 1}),
+    }
+    checkpoint = standing_at("a.0", "a.1", "a.2")
+
+    pausing = reconcile(a_graph(), checkpoint, results)
+    ending = reconcile(a_graph(), checkpoint, results, ends_exhausted=True)
+
+    assert isinstance(pausing, Suspend)
+    assert ending == Exhaust(detail="its budget is exhausted: a.1: 2 cost", otherwise=pausing)
+
+
+def test_money_that_is_only_set_aside_is_waited_for_whatever_an_agent_declares() -> None:
+    results: dict[str, TaskResult] = {"a": Held(reason=Reason.BUDGET, until=NOON)}
+
+    commit = reconcile(a_graph(), standing_at("a"), results, ends_exhausted=True)
+
+    assert commit == Suspend(state=RunState.PAUSED, reason=Reason.BUDGET, due_at=NOON)
+
+
+def test_a_task_that_failed_counts_before_one_whose_money_is_exhausted() -> None:
+    results: dict[str, TaskResult] = {
+        "a.0": Held(reason=Reason.BUDGET, exhausted="2 cost"),
+        "a.1": Broken(error_class=ErrorClass.INTERNAL, detail="no"),
+    }
+
+    commit = reconcile(a_graph(), standing_at("a.0", "a.1"), results, ends_exhausted=True)
+
+    assert isinstance(commit, Fail)

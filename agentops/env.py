@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -51,6 +52,21 @@ def number(name: str, default: float, *, least: float = 0) -> float:
 
 def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def mapping(name: str) -> dict[str, Any]:
+    """Read a JSON object; nothing is an empty one.
+
+    Raises:
+        ImproperlyConfigured: it is something else.
+    """
+    try:
+        value = json.loads(os.environ.get(name) or "{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object, like {{"bucket_name": "files"}}')
+    return value
 
 
 def mail_server(name: str, url: str) -> dict[str, object]:

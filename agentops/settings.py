@@ -12,6 +12,7 @@ import hmac
 from pathlib import Path
 from typing import Any
 
+from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
 
 from agentops import env
@@ -93,6 +94,17 @@ TENANT_MAX_QUEUED = int(env.number("AGENTOPS_TENANT_MAX_QUEUED", 50_000, least=1
 SWEEP_SECONDS = env.number("AGENTOPS_SWEEP_SECONDS", 0.5, least=0.05)
 ENVIRONMENT = env.text("AGENTOPS_ENVIRONMENT", "development" if DEBUG else "production")
 AGENT_PATHS = env.words("AGENTOPS_AGENTS", "agents,examples/agents" if DEBUG else "agents")
+
+# --- Artifacts ------------------------------------------------------------------------------
+MAX_FILE_BYTES = int(env.number("AGENTOPS_MAX_FILE_BYTES", 25 * 1024 * 1024, least=1))
+STORAGES = {
+    **global_settings.STORAGES,
+    "artifacts": {
+        "BACKEND": env.text("AGENTOPS_ARTIFACTS_BACKEND", "runs.artifacts.directory.Directory"),
+        "OPTIONS": env.mapping("AGENTOPS_ARTIFACTS_OPTIONS")
+        or {"location": env.text("AGENTOPS_ARTIFACTS") or STATE_DIR / "artifacts"},
+    },
+}
 
 # --- Notices --------------------------------------------------------------------------------
 PUBLIC_URL = env.text("AGENTOPS_PUBLIC_URL")

@@ -133,6 +133,36 @@ class InvalidWrite(RunsError):  # noqa: N818
     """A node wrote what its channels cannot take; its super-step was not committed."""
 
 
+class InvalidFile(RunsError):  # noqa: N818
+    """A name, a media type or bytes that can be no file; nothing was kept."""
+
+    error_class = ErrorClass.VALIDATION_ERROR
+
+
+class UnknownFile(RunsError):  # noqa: N818
+    """The run has no file of this name there."""
+
+    error_class = ErrorClass.VALIDATION_ERROR
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no file {name!r} here")
+
+
+class ArtifactLost(RunsError):  # noqa: N818
+    """What is kept under a digest is gone, or not what was written; nothing was given."""
+
+    error_class = ErrorClass.PERMANENT_DEPENDENCY
+
+    def __init__(self, digest: str, how: str) -> None:
+        super().__init__(f"the artifact {digest} {how}")
+
+
+class ArtifactsAway(RunsError):  # noqa: N818
+    """The storage of artifacts cannot be reached now, or takes nothing more."""
+
+    error_class = ErrorClass.TRANSIENT_DEPENDENCY
+
+
 class UnknownVersion(RunsError):  # noqa: N818
     """A stored checkpoint has a version that this code cannot read."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final, TypeVar
@@ -31,18 +31,21 @@ from runs.agents.context import Context, Setting, State, SyncContext
 from runs.agents.program import Program
 from runs.asking import Asker, Asking, AskingModel, AskingSignal, AskingTimer, AskingTool
 from runs.asking.children import AskingJoin, AskingSpawn
+from runs.asking.files import Filed
 from runs.asking.outcomes import outcome_to_json
 from runs.brake import Brake
 from runs.carrier import Work
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.effects import EffectKind
-from runs.core.graph import Node, Send, Step
+from runs.core.files import FILES
+from runs.core.graph import Node
 from runs.core.guards import trace_of
 from runs.core.reconcile import together
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, NodeTimeout, StoreAway, TooManyEffects
 from runs.loop import Scope, unscoped
 from runs.ports import Claimed, Settled, Wait
+from runs.returned import result_of
 from runs.shell import Derailed, Released, Shell, Stopped, Unwound
 
 log = structlog.get_logger()
@@ -86,6 +89,7 @@ class TaskRun:
     in_flight: set[asyncio.Task[Outcome | Held]] = field(default_factory=set)
     called: list[str] = field(default_factory=list)
     waited: bool = False
+    files: Filed = field(init=False)
 
     async def tool(self, name: str, arguments: JsonObject, compensates: str = "") -> Outcome:
         """Call a tool, or find the recorded outcome of this very call."""
@@ -173,6 +177,16 @@ class TaskRun:
             self.called.append(digest(asking.digest(), outcome_to_json(answer)))
         self.waited = self.waited or asking.kind in WAITS
 
+    async def meanwhile(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Wait for what is no effect, while the node's own time stands still."""
+        if self.held or self.over:
+            raise Unwound
+        self.busy += 1
+        try:
+            return await work()
+        finally:
+            self._is_idle(None)
+
     async def landed(self) -> None:
         """Let nothing more be asked; wait for what is under way, and keep what it came to."""
         self.over = True
@@ -236,6 +250,8 @@ def execute(
         shell=shell, claimed=claimed, program=program, task=task.id, retry=node.retry, brake=brake
     )
     run = TaskRun(asker=asker, node=node)
+    named = checkpoint.channels.get(FILES, {})
+    run.files = Filed(asker=asker, before=named, most=node.max_effects, meanwhile=run.meanwhile)
     state = State(checkpoint.channels, lambda name: program.graph.channel(name).empty())
     setting = Setting(
         run_id=claimed.lease.run_id,
@@ -249,7 +265,7 @@ def execute(
     )
     result: TaskResult
     try:
-        result = _result((yield from _run_node(run, setting)))
+        result = result_of((yield from _run_node(run, setting)))
     except StoreAway:
         raise
     except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code
@@ -275,7 +291,8 @@ def _executed(run: TaskRun, result: TaskResult) -> Executed:
     if run.held:
         return Executed(result=together(run.held), effects=effects)
     if isinstance(result, Finished):
-        result = replace(result, trace=trace_of(run.called, waited=run.waited))
+        writes = {**result.writes, **run.files.writes()}
+        result = replace(result, writes=writes, trace=trace_of(run.called, waited=run.waited))
     return Executed(result=result, effects=effects, heard=tuple(run.asker.answered))
 
 
@@ -330,51 +347,6 @@ async def _within_limits(run: TaskRun, body: asyncio.Task[Any], pulled: asyncio.
                 run.idle_since = loop.time()
     finally:
         stop.cancel()
-
-
-def _result(returned: Any) -> TaskResult:
-    try:
-        match returned:
-            case Step(writes=writes, next=following):
-                return Finished(writes=_json(writes), next=_next(following))
-            case None:
-                return Finished(writes={})
-            case Mapping():
-                return Finished(writes=_json(returned))
-            case _:
-                kind = type(returned).__name__
-                return _invalid(
-                    f"a node returns a mapping of channels to values, a Step, or None; not {kind}"
-                )
-    except (ValueError, TypeError) as error:
-        return _invalid(f"what the node returned cannot be stored: {error}")
-
-
-def _invalid(detail: str) -> Broken:
-    return Broken(error_class=ErrorClass.VALIDATION_ERROR, detail=storable(detail[:2000]))
-
-
-def _json(writes: Mapping[str, Any]) -> Any:
-    return storable(dict(writes))
-
-
-def _next(following: Any) -> tuple[str | Send, ...] | None:
-    if following is None:
-        return None
-    if isinstance(following, str):
-        raise TypeError("Step.next is a tuple of nodes and Sends, not a text")
-    return tuple(_one_next(item) for item in following)
-
-
-def _one_next(item: Any) -> str | Send:
-    match item:
-        case str():
-            return item
-        case Send(node=str(node), arg=arg):
-            return Send(node=node, arg=storable(arg))
-        case _:
-            kind = type(item).__name__
-            raise TypeError(f"Step.next holds names of nodes and Sends, not {kind}")
 
 
 def _broken(error: BaseException) -> Broken:

@@ -29,6 +29,7 @@ from policy.provenance.answers import Rules
 from runs.agents.program import Program
 from runs.agents.versions import autonomy_of, program_of, resolve
 from runs.answer_rules import answer_rules
+from runs.artifacts.here import kept_here
 from runs.errors import StoreAway
 from runs.ports import Claimed
 from runs.queries.spending import budget_used
@@ -161,6 +162,14 @@ class LiveWorld:
                 return {str(found) for found in cursor.fetchone()[0]}
 
         return _read(tenant_id, read)
+
+    def keep(self, tenant_id: str, data: bytes) -> str:
+        """Keep bytes where this installation keeps them."""
+        return kept_here().keep(tenant_id, data)
+
+    def kept(self, tenant_id: str, digest: str) -> bytes:
+        """Give bytes from there."""
+        return kept_here().kept(tenant_id, digest)
 
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""

@@ -136,6 +136,10 @@ class IoLoop:
         """Run a blocking statement off the loop."""
         return await self._loop.run_in_executor(self._store, lambda: call(*args))
 
+    async def aside(self, call: Callable[..., T], *args: Any) -> T:
+        """Run something blocking that is no statement off the loop, in threads of its own."""
+        return await asyncio.to_thread(call, *args)
+
     def close(self) -> None:
         """Cancel what still runs, and stop the loop."""
         asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()

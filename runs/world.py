@@ -95,6 +95,14 @@ class World(Protocol):
         """Name those of these ids that are of another tenant's things."""
         ...
 
+    def keep(self, tenant_id: str, data: bytes) -> str:
+        """Keep bytes for a tenant and give their digest; raises as `runs.artifacts`."""
+        ...
+
+    def kept(self, tenant_id: str, digest: str) -> bytes:
+        """Give a tenant's bytes of a digest; raises as `runs.artifacts`."""
+        ...
+
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""
         ...

@@ -25,11 +25,15 @@ from runs.agents.program import Program
 from runs.agents.registry import agent, code_agents, graph_agent
 from runs.agents.typed import InvalidOutput, ask_for
 from runs.core.channels import Channel, Reducer
+from runs.core.files import File
 from runs.core.graph import Node, Send, Step, graph
 from runs.core.guards import LoopGuard
 from runs.core.recorded.migrate import Migration
+from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile, UnknownFile
 
 __all__ = [
+    "ArtifactLost",
+    "ArtifactsAway",
     "Channel",
     "ChildFailed",
     "ChildLimits",
@@ -37,6 +41,8 @@ __all__ = [
     "Children",
     "ChildrenFailed",
     "Context",
+    "File",
+    "InvalidFile",
     "InvalidOutput",
     "Join",
     "LoopGuard",
@@ -53,6 +59,7 @@ __all__ = [
     "Step",
     "SyncContext",
     "ToolFailed",
+    "UnknownFile",
     "agent",
     "ask_for",
     "code_agents",

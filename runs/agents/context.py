@@ -7,7 +7,7 @@ than once; what it asks for happens once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Protocol, TypeVar
@@ -26,7 +26,8 @@ from runs.agents.children import (
     only,
     wants,
 )
-from runs.core.channels import Log
+from runs.agents.files import FileDoor, WithFiles, WithSyncFiles
+from runs.agents.state import State
 from runs.errors import RunsError
 
 T = TypeVar("T")
@@ -79,6 +80,11 @@ class SignalTimeout(RunsError):  # noqa: N818
 class Door(Protocol):
     """Where effects are asked for; the engine's side of a context."""
 
+    @property
+    def files(self) -> FileDoor:
+        """Give the task's files."""
+        ...
+
     async def tool(self, name: str, arguments: JsonObject, compensates: str = "") -> Outcome:
         """Call a tool, or find the recorded outcome of this very call.
 
@@ -120,24 +126,6 @@ class Door(Protocol):
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine from a plain function, and wait for it."""
         ...
-
-
-class State(Mapping[str, Any]):
-    """A task's private copy of its run's channels: changing what it gives changes nothing."""
-
-    def __init__(self, channels: Mapping[str, Any], empty: Callable[[str], Any]) -> None:
-        self._channels, self._empty = channels, empty
-
-    def __getitem__(self, name: str) -> Any:
-        value = self._channels.get(name)
-        value = self._empty(name) if value is None else value
-        return value if isinstance(value, Log) else copied(value)
-
-    def __iter__(self) -> Any:
-        return iter(self._channels)
-
-    def __len__(self) -> int:
-        return len(self._channels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +186,7 @@ class _Base:
         )
 
 
-class Context(_Base):
+class Context(_Base, WithFiles):
     """The context of a coroutine."""
 
     async def tool(self, name: str, /, **arguments: Json) -> Any:
@@ -300,7 +288,7 @@ class Context(_Base):
         return await self.door.model(request)
 
 
-class SyncContext(_Base):
+class SyncContext(_Base, WithSyncFiles):
     """The context of a plain function: the same, waiting where the other awaits."""
 
     def tool(self, name: str, /, **arguments: Json) -> Any:

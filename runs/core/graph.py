@@ -14,6 +14,7 @@ from typing import Any, Final
 from policy.core.json import Json, digest
 from policy.core.retry import RetryPolicy
 from runs.core.channels import Channel, Reducer
+from runs.core.files import FILE_CHANNEL, FILES
 from runs.core.guards import LoopGuard
 from runs.errors import InvalidGraph
 
@@ -78,11 +79,13 @@ class Graph:
     guard: LoopGuard = field(default_factory=LoopGuard)
 
     def channel(self, name: str) -> Channel:
-        """Give a channel by name.
+        """Give a channel by name; every graph has that of its files.
 
         Raises:
             InvalidGraph: there is none; the message lists those there are.
         """
+        if name == FILES:
+            return FILE_CHANNEL
         if name not in self.channels:
             raise InvalidGraph(f"no channel {name!r}; there are {sorted(self.channels)}")
         return self.channels[name]
@@ -111,7 +114,7 @@ def graph(
     max_tasks: int = 1_000,
     guard: LoopGuard | None = None,
 ) -> Graph:
-    """Build a graph; `input` and `output` are channels of every graph.
+    """Build a graph; `input` and `output` are channels of every graph, and `files` is its own.
 
     Raises:
         InvalidGraph: names do not match up, or a bound makes no sense.
@@ -122,12 +125,14 @@ def graph(
         OUTPUT: Channel(reducer=Reducer.LAST),
         **(channels or {}),
     }
+    if FILES in every:
+        raise InvalidGraph(f"{FILES!r} is the channel of a run's files: choose another name")
     by_name = _named(nodes)
     for name in (*start, *(then for node in nodes for then in node.then)):
         if name not in by_name:
             raise InvalidGraph(f"no node {name!r}; there are {sorted(by_name)}")
     for node in nodes:
-        if missing := node.subscribes - every.keys():
+        if missing := node.subscribes - every.keys() - {FILES}:
             raise InvalidGraph(f"node {node.name!r} subscribes to unknown {sorted(missing)}")
     if not start or max_super_steps < 1:
         raise InvalidGraph("a graph needs a start node and max_super_steps of at least 1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from policy.models import Approval
 from runs import queries
 from runs.agents.program import Program
 from runs.agents.versions import program_of
+from runs.artifacts.here import kept_here
 from runs.brake import Brake
 from runs.carrier import finish
 from runs.core.channels import Log
@@ -178,6 +180,20 @@ class _Closed:
     def tool(self, _tenant_id: str, name: str) -> NoReturn:
         """Know no tool: what was recorded needs none."""
         raise UnknownTool(name)
+
+    def __init__(self) -> None:
+        self._written: dict[str, bytes] = {}
+
+    def keep(self, _tenant_id: str, data: bytes) -> str:
+        """Keep nothing, but remember for this replay what it wrote."""
+        digest = sha256(data).hexdigest()
+        self._written[digest] = data
+        return digest
+
+    def kept(self, tenant_id: str, digest: str) -> bytes:
+        """Give what the replay wrote, or what the run did."""
+        written = self._written.get(digest)
+        return kept_here().kept(tenant_id, digest) if written is None else written
 
     def __getattr__(self, name: str) -> Any:
         def refuse(*_args: Any, **_more: Any) -> NoReturn:

@@ -25,8 +25,10 @@ from policy.core.rules.decide import Decision, EffectClass, Policy, Rule
 from policy.enforce import Permit
 from policy.provenance.answers import Rules
 from runs.agents.program import Program
+from runs.artifacts import Artifacts
 from runs.errors import UnknownAgent
 from runs.ports import Claimed
+from runs.testing.artifacts import InMemory
 from tools import finding, registry, schemas, signature
 from tools import invoke as tools_invoke
 from tools.core.finding import CannotTell, Found
@@ -76,6 +78,7 @@ class MemoryWorld:
     pulse: Callable[[], None] = _alive
     gate: Callable[[Outgoing], Cleared | Barred] = Cleared
     answered: list[tuple[Cleared, Outcome | None]] = field(default_factory=list)
+    artifacts: Artifacts = field(default_factory=lambda: Artifacts(InMemory().itself))
 
     def program(self, claimed: Claimed) -> Program:
         """Give the program of the run's agent version, under the autonomy of those above it."""
@@ -146,6 +149,14 @@ class MemoryWorld:
     def foreign(self, tenant_id: str, ids: Collection[str]) -> set[str]:  # noqa: ARG002 - one tenant
         """Know of nobody else."""
         return set()
+
+    def keep(self, tenant_id: str, data: bytes) -> str:
+        """Keep bytes in memory."""
+        return self.artifacts.keep(tenant_id, data)
+
+    def kept(self, tenant_id: str, digest: str) -> bytes:
+        """Give bytes from there."""
+        return self.artifacts.kept(tenant_id, digest)
 
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call."""

@@ -16,6 +16,7 @@ from typing import Any
 from policy.core.json import Json, canonical, storable
 from runs.core.channels import Log
 from runs.core.checkpoint import Checkpoint, TaskSpec
+from runs.core.files import FILES
 from runs.core.graph import Graph
 from runs.core.recorded.travel import misfit, owned, plain
 from runs.errors import Misfit
@@ -99,16 +100,17 @@ def _renamed(task: TaskSpec, nodes: Mapping[str, str]) -> TaskSpec:
 def _state(present: Checkpoint, how: Migration) -> tuple[State, bool]:
     """Give the channels under the new version, and whether they differ from the old ones.
 
-    Logs are read only where somebody may change them.
+    Logs are read only where somebody may change them. Files are no version's: they stay.
     """
     if how.state is None:
         return present.channels, False
     old: dict[str, Any] = {name: plain(value) for name, value in present.channels.items()}
+    files = {FILES: old.pop(FILES)} if FILES in old else {}
     try:
         new: dict[str, Json] = storable(dict(how.state(storable(old))))
     except Exception as error:
         raise Misfit([f"its migration failed: {type(error).__name__}: {error}"]) from error
-    return new, canonical(new) != canonical(old)
+    return {**new, **files}, canonical(new) != canonical(old)
 
 
 def _unfitting(
@@ -117,7 +119,7 @@ def _unfitting(
     for name, value in sorted(state.items()):
         if (text := misfit(to, name, [] if isinstance(value, Log) else value)) is not None:
             yield text
-        elif not is_mapped and before.get(name, "") != to.channels[name].reducer:
+        elif name != FILES and not is_mapped and before.get(name, "") != to.channels[name].reducer:
             was, now = before.get(name, "gone"), to.channels[name].reducer.value
             yield f"channel {name!r} was merged as {was}, and now as {now}"
 

@@ -18,8 +18,9 @@ from policy.core.outcomes import ErrorClass
 from runs.core.channels import Log, Reducer
 from runs.core.checkpoint import Checkpoint
 from runs.core.effects import EffectKind, EffectState
+from runs.core.files import FILES, listed
 from runs.core.graph import Graph
-from runs.errors import InvalidInput
+from runs.errors import InvalidFile, InvalidInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,8 @@ TAKES: Final = {
 
 def misfit(graph: Graph, name: str, value: Json) -> str | None:
     """Say why a channel of this graph cannot hold a value; None where it can."""
+    if name == FILES:
+        return _no_files(value)
     if name not in graph.channels:
         return f"there is no channel {name!r}; there are {', '.join(sorted(graph.channels))}"
     kind, words = TAKES.get(graph.channels[name].reducer, (object, ""))
@@ -113,9 +116,17 @@ def misfit(graph: Graph, name: str, value: Json) -> str | None:
     return None
 
 
+def _no_files(value: Json) -> str | None:
+    try:
+        listed(value)
+    except InvalidFile as error:
+        return str(error)
+    return None
+
+
 def owned(graph: Graph, name: str, value: Json) -> Any:
     """Give a channel's value in the form that it has in a run: a log is one of its own."""
-    is_log = graph.channels[name].reducer is Reducer.LOG
+    is_log = graph.channel(name).reducer is Reducer.LOG
     return Log().extended(value) if is_log else value
 
 

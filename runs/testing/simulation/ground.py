@@ -11,8 +11,10 @@ from random import Random
 
 import greenlet
 
+from runs.artifacts import Artifacts
 from runs.core.lifecycle import FINAL, HELD_BACK, RunState, may_move
 from runs.ports import Lease
+from runs.testing.artifacts import InMemory
 from runs.testing.playing import Clock
 from runs.testing.rows import RunRow
 from runs.testing.simulation import bounds, kin
@@ -40,6 +42,7 @@ class Ground:
     store: MemoryStore
     hub: greenlet.greenlet = field(default_factory=greenlet.getcurrent)
     books: Books = field(default_factory=Books)
+    artifacts: Artifacts = field(default_factory=lambda: Artifacts(InMemory().itself))
     faulty: bool = True
     fired: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)

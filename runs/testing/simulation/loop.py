@@ -82,6 +82,10 @@ class SimulatedIo:
         """See `IoLoop.in_thread`."""
         return call(*args)
 
+    async def aside(self, call: Callable[..., T], *args: Any) -> T:
+        """See `IoLoop.aside`."""
+        return call(*args)
+
     def close(self) -> None:
         """Let what is left unwind, then close: a dead worker's tasks reach nothing any more."""
         left = asyncio.all_tasks(self._loop)

@@ -128,6 +128,19 @@ async def _hurried(ctx: Context) -> dict[str, Any]:
     return {"output": await ctx.tool("pay", item="a")}
 
 
+async def _file(ctx: Context) -> dict[str, Any]:
+    await ctx.files.write("draft", "a", media_type="text/plain")
+    noted = await ctx.tool("note", item="a")
+    await ctx.files.write("note", str(noted["item"]))
+    return {"noted": noted}
+
+
+async def _unfile(ctx: Context) -> dict[str, Any]:
+    held = [(await ctx.files.read(name)).decode() for name in ctx.files.names()]
+    ctx.files.remove("draft")
+    return {"output": [held, await ctx.tool("pay", item="b"), ctx.files.names()]}
+
+
 async def _deadly(ctx: Context) -> dict[str, Any]:
     return {"output": await ctx.tool("pay", item="a")}
 
@@ -188,6 +201,9 @@ PROGRAMS: Final = {
         ),
         program("sleep", node("main", _sleep)),
         program("told", node("main", _told)),
+        program(
+            "filing", node("file", _file, "unfile"), node("unfile", _unfile), noted=Reducer.LAST
+        ),
         program("hurried", node("main", _hurried)),
         program(
             "poison", node("note", _note, "deadly"), node("deadly", _deadly), noted=Reducer.LAST

@@ -210,6 +210,14 @@ class _World(OpenGate):
         """See `World.quote`."""
         return self._call(lambda: (outside.QUOTE, None))
 
+    def keep(self, tenant_id: str, data: bytes) -> str:
+        """See `World.keep`; whoever dies after it leaves bytes that no state names."""
+        return self._call(lambda: self._ground.artifacts.keep(tenant_id, data))
+
+    def kept(self, tenant_id: str, digest: str) -> bytes:
+        """See `World.kept`."""
+        return self._call(lambda: self._ground.artifacts.kept(tenant_id, digest))
+
     async def invoke(self, call: ToolCall, *, permit: Permit, now: datetime) -> Outcome:
         """Make a tool call: it arrives at once, and its answer when it likes.
 

@@ -1,0 +1,21 @@
+"""The artifacts of this installation."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from django.conf import settings
+from django.core.files.storage import storages
+
+from runs.artifacts.keeping import Artifacts, Storage
+
+
+def _storage() -> Storage:
+    found: Storage = storages["artifacts"]
+    return found
+
+
+@lru_cache(maxsize=1)
+def kept_here() -> Artifacts:
+    """Give them, over `STORAGES["artifacts"]` of the settings."""
+    return Artifacts(_storage, settings.MAX_FILE_BYTES)

@@ -1,0 +1,100 @@
+"""Artifacts: bytes by their digest, apart for each tenant, over a storage of Django's.
+
+    keep   bytes ──▶ TENANT/ab/abcdef…, whatever is there already; the name is their SHA-256
+    kept   digest ──▶ the bytes, after they were compared with it
+
+Keeping always writes, though the same may be there: it heals what was damaged, and makes what
+is about to be named young again, so that nobody clears it away meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Final, Protocol
+
+from runs.core.files import DIGEST
+from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile
+
+LARGEST: Final = 25 * 1024 * 1024
+"""Bytes of the largest artifact, where the settings say nothing else."""
+
+
+class Storage(Protocol):
+    """What is needed of a storage; Django's have it. Saving must replace what is there."""
+
+    def save(self, name: str, content: Any) -> str:
+        """Store under a name, and give the name."""
+        ...
+
+    def open(self, name: str) -> Any:
+        """Open for reading; raises FileNotFoundError."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Artifacts over a storage, found when first wanted; none has more bytes than `largest`."""
+
+    storage: Callable[[], Storage]
+    largest: int = LARGEST
+
+    def keep(self, tenant_id: str, data: bytes) -> str:
+        """Store bytes and give their digest. Once it is given, they are there.
+
+        Raises:
+            InvalidFile: they are too many.
+            ArtifactsAway: they cannot be stored now.
+        """
+        if len(data) > self.largest:
+            raise InvalidFile(f"a file has {self.largest} bytes at most, and this {len(data)}")
+        digest = hashlib.sha256(data).hexdigest()
+        key = key_of(tenant_id, digest)
+        with _reached():
+            saved = self.storage().save(key, BytesIO(data))
+            if saved != key:
+                self.storage().delete(saved)
+                raise OSError("it does not replace what is there: tell it to (file_overwrite)")
+        return digest
+
+    def kept(self, tenant_id: str, digest: str) -> bytes:
+        """Give the bytes of a digest, which they were compared with.
+
+        Raises:
+            ArtifactLost: they are not there, or are others.
+            ArtifactsAway: they cannot be read now.
+        """
+        with _reached():
+            try:
+                with self.storage().open(key_of(tenant_id, digest)) as stored:
+                    data: bytes = stored.read()
+            except FileNotFoundError:
+                raise ArtifactLost(digest, "is not there") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ArtifactLost(digest, "is not what was written")
+        return data
+
+
+def key_of(tenant_id: str, digest: str) -> str:
+    """Name the place of a tenant's bytes: no part of it is anybody's text."""
+    if DIGEST.fullmatch(digest) is None:
+        raise ValueError(f"{digest!r} is no digest")
+    return f"{tenant_id}/{digest[:2]}/{digest}"
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Tell of a storage that cannot be reached, whatever it raises, as one kind of error."""
+    try:
+        yield
+    except (ArtifactLost, ArtifactsAway):
+        raise
+    except Exception as error:
+        raise ArtifactsAway(f"{type(error).__name__}: {error}"[:500]) from error

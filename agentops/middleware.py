@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from uuid_utils.compat import uuid7
 
 from policy import tenancy
+from policy.console.pages import Outside
 from policy.queries import tenants_open_to
 
 WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,128}\Z")
@@ -56,7 +57,7 @@ class AdminTenantMiddleware:
                 response = response.render()
             if response.status_code >= SERVER_ERROR:
                 transaction.set_rollback(True)
-            return response
+        return response.answer() if isinstance(response, Outside) else response
 
     def _chosen(self, request: HttpRequest) -> object | None:
         tenants = {str(tenant.id): tenant for tenant in request.tenants}  # type: ignore[attr-defined]

@@ -250,6 +250,21 @@ TABLE: Final[Mapping[type[Exception], Kind]] = {
     runs.UnknownBudget: NOT_FOUND,
     runs.UnknownBreaker: NOT_FOUND,
     runs.UnknownCheckpoint: NOT_FOUND,
+    runs.UnknownFile: NOT_FOUND,
+    runs.ArtifactLost: Kind(
+        500,
+        "artifact_lost",
+        "What the file held is gone or damaged",
+        "Its bytes are not what was written, so they are not given. Restore the storage of "
+        "artifacts from a backup; the same content written again heals it, too.",
+    ),
+    runs.ArtifactsAway: Kind(
+        503,
+        "artifacts_unavailable",
+        "The storage of artifacts cannot be reached",
+        "Send the same request again after the time given.",
+        1000,
+    ),
     runs.HistoryGone: Kind(
         410,
         "history_gone",

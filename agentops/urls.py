@@ -13,6 +13,7 @@ from policy.console import keys
 from policy.console import notices as notice_pages
 from runs.api import (
     agents,
+    artifacts,
     compensate,
     gates,
     history,
@@ -48,6 +49,8 @@ API: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/compensate", compensate.RunCompensate.as_view()),
     path("runs/<uuid:run_id>/compensations", compensate.RunCompensations.as_view()),
     path("runs/<uuid:run_id>/state", travel.RunState.as_view()),
+    path("runs/<uuid:run_id>/artifacts", artifacts.RunArtifacts.as_view()),
+    path("runs/<uuid:run_id>/artifacts/<path:file>", artifacts.RunArtifact.as_view()),
     path("runs/<uuid:run_id>/irreversible", travel.RunIrreversible.as_view()),
     path("runs/<uuid:run_id>/steps", history.RunSteps.as_view()),
     path("runs/<uuid:run_id>/events", history.RunEvents.as_view()),
@@ -117,6 +120,7 @@ CONSOLE: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/cancel", run_pages.cancel, name="console-cancel"),
     path("runs/<uuid:run_id>/resume", run_pages.resume, name="console-resume"),
     path("runs/<uuid:run_id>/moment", travel_pages.moment, name="console-moment"),
+    path("runs/<uuid:run_id>/files/<path:name>", travel_pages.file, name="console-file"),
     path("runs/<uuid:run_id>/rewind", travel_pages.rewind, name="console-rewind"),
     path("runs/<uuid:run_id>/fork", travel_pages.fork, name="console-fork"),
     path("runs/<uuid:run_id>/compensate", undo.compensate, name="console-compensate"),

@@ -32,6 +32,14 @@ class StaffRequest(HttpRequest):
     actor: Actor
 
 
+class Outside(HttpResponse):
+    """An answer that is made once the tenant's scope is left: no transaction waits for it."""
+
+    def __init__(self, answer: Callable[[], HttpResponse]) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 View = Callable[Concatenate[StaffRequest, Parameters], HttpResponse]
 
 

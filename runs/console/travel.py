@@ -6,11 +6,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
 from policy.console.pages import (
+    Outside,
     StaffRequest,
     attempt,
     first_time,
@@ -22,7 +24,18 @@ from policy.console.pages import (
 from policy.core.json import Json, parsed
 from policy.models import Role
 from runs import queries
-from runs.errors import HistoryGone, InvalidInput, RunsError, UnknownCheckpoint, UnknownRun
+from runs.artifacts.download import downloaded
+from runs.artifacts.here import kept_here
+from runs.errors import (
+    ArtifactLost,
+    ArtifactsAway,
+    HistoryGone,
+    InvalidInput,
+    RunsError,
+    UnknownCheckpoint,
+    UnknownFile,
+    UnknownRun,
+)
 from runs.operations.fork import Fork, fork_run
 from runs.operations.rewind import Rewind, rewind_run
 from runs.queries import RunView
@@ -38,6 +51,7 @@ def moment(request: StaffRequest, run_id: UUID) -> HttpResponse:
     at = _number(request.GET.get("at"), run.super_step)
     try:
         state = queries.seen_by(request.actor, queries.state(run_id, at))
+        files = queries.seen_by(request.actor, queries.files(run_id, at)).files
         since = queries.seen_by(request.actor, queries.diff(run_id, at, None))
     except UnknownCheckpoint as error:
         raise Http404(str(error)) from None
@@ -54,12 +68,37 @@ def moment(request: StaffRequest, run_id: UUID) -> HttpResponse:
         earlier=at - 1 if at and not run.history_removed_at else None,
         later=at + 1 if at < run.super_step else None,
         state=state,
+        files=files,
+        may_read=request.actor.sees_content,
         since=since,
         standing=standing,
         may_operate=may(request.actor, Role.OPERATOR),
         may_rewind=run.state in MAY_GO_BACK,
         may_fork=bool(state.tasks),
     )
+
+
+@staff_page
+def file(request: StaffRequest, run_id: UUID, name: str) -> HttpResponse:
+    """Give the bytes of a file as of a checkpoint, to be saved."""
+    run = _known(run_id)
+    at = _number(request.GET.get("at"), run.super_step)
+    if not request.actor.sees_content:
+        raise PermissionDenied
+    try:
+        found = queries.file(run_id, at, name)
+    except (UnknownCheckpoint, HistoryGone, UnknownFile) as error:
+        raise Http404(str(error)) from None
+
+    def answer() -> HttpResponse:
+        try:
+            data = kept_here().kept(str(request.tenant.id), found.digest)
+        except (ArtifactLost, ArtifactsAway) as error:
+            messages.error(request, f"{name} cannot be given: {error}.")
+            return _back(run_id, at)
+        return downloaded(data, name=name, media_type=found.media_type, digest=found.digest)
+
+    return Outside(answer)
 
 
 @staff_page

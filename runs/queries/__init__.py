@@ -2,6 +2,7 @@
 
 from runs.queries.budgets import named
 from runs.queries.compensations import CompensationView, compensations
+from runs.queries.files import FilesView, FileView, file, files
 from runs.queries.history import (
     checkpoints,
     effects,
@@ -68,6 +69,8 @@ __all__ = [
     "DiffView",
     "EffectView",
     "EventView",
+    "FileView",
+    "FilesView",
     "LiveVersion",
     "RunFilter",
     "RunRow",
@@ -90,6 +93,8 @@ __all__ = [
     "effects",
     "events",
     "failures",
+    "file",
+    "files",
     "known_approval",
     "known_budget",
     "last_events",

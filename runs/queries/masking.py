@@ -17,6 +17,7 @@ from runs.core.effects import EffectKind
 from runs.core.lifecycle import Reason
 from runs.core.recorded.travel import Change
 from runs.queries.compensations import CompensationView
+from runs.queries.files import FilesView, FileView
 from runs.queries.travel import DiffView, StandingView, StateView
 from runs.queries.values import CheckpointView, EffectView, EventView, RunView, StepView
 
@@ -31,6 +32,7 @@ View = TypeVar(
     DiffView,
     StandingView,
     CompensationView,
+    FilesView,
 )
 
 KEPT: Final = ("decision", "rule", "policy_version", "ceiling")
@@ -117,6 +119,10 @@ def _changes(changes: Iterable[Change]) -> tuple[Change, ...]:
     )
 
 
+def _files(files: Iterable[FileView]) -> tuple[FileView, ...]:
+    return tuple(replace(one, size=None, media_type=MASK, digest=MASK) for one in files)
+
+
 CONTENTS: Final[Mapping[type, Mapping[str, Callable[[Any], Any]]]] = {
     RunView: {"input": masked, "output": masked, "error_detail": _words},
     StepView: {},
@@ -126,6 +132,7 @@ CONTENTS: Final[Mapping[type, Mapping[str, Callable[[Any], Any]]]] = {
     StateView: {"channels": masked, "tasks": _tasks},
     DiffView: {"changes": _changes},
     StandingView: {"request": masked},
+    FilesView: {"files": _files},
     CompensationView: {"request": masked, "arguments": masked, "why": _words},
 }
 """Which parts of what hold contents, and what is left of them."""

@@ -23,7 +23,7 @@ SECRET: Final = "the-patient-is-ill"
 OUTPUT: Final = "the-answer-is-yes"
 EVERYWHERE: Final = (
     *("", "/steps", "/events", "/effects", "/checkpoints", "/state"),
-    *("/checkpoints/diff?from=0", "/irreversible", "/compensations"),
+    *("/checkpoints/diff?from=0", "/irreversible", "/compensations", "/artifacts"),
 )
 PAGES: Final = ("", "moment", "compensate")
 

@@ -100,6 +100,7 @@ class Foreign:
             "migration_id": str(a_migration(tenant, run["id"])),
             **a_notice(tenant, run["id"]),
             "principal_id": str(api.principal),
+            "file": "very-secret/report.md",
             "kind": "endpoint",
             "name": str(an_endpoint(tenant)),
         }
@@ -132,7 +133,8 @@ ENDPOINTS = list(endpoints())
 
 def address(route: str, ids: dict[str, str]) -> str:
     for name, identity in ids.items():
-        route = route.replace(f"<uuid:{name}>", identity).replace(f"<str:{name}>", identity)
+        for kind in ("uuid", "str", "path"):
+            route = route.replace(f"<{kind}:{name}>", identity)
     assert "<" not in route, f"teach Foreign the id in {route}"
     return f"/api/v1/{route}"
 

@@ -1,0 +1,51 @@
+"""The files of a run as of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from runs.core.files import FILES, listed
+from runs.errors import UnknownFile
+from runs.queries.travel import checkpoint_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileView:
+    """One file: its name, and what it stands for."""
+
+    name: str
+    size: int | None
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesView:
+    """All files of a run as of a checkpoint, by name."""
+
+    super_step: int
+    files: tuple[FileView, ...]
+
+
+def files(run_id: UUID, super_step: int | None) -> FilesView:
+    """List a run's files as of a checkpoint; None is the newest. Raises as `checkpoint_of`."""
+    found = checkpoint_of(run_id, super_step)
+    views = tuple(
+        FileView(name=name, size=file.size, media_type=file.media_type, digest=file.digest)
+        for name, file in listed(found.channels.get(FILES, {})).items()
+    )
+    return FilesView(super_step=found.super_step, files=views)
+
+
+def file(run_id: UUID, super_step: int | None, name: str) -> FileView:
+    """Find one of them.
+
+    Raises:
+        UnknownFile: there is none of that name.
+        UnknownRun, UnknownCheckpoint, HistoryGone: as `checkpoint_of`.
+    """
+    for one in files(run_id, super_step).files:
+        if one.name == name:
+            return one
+    raise UnknownFile(name)

@@ -1,0 +1,138 @@
+"""Bytes are kept once per tenant under their digest, on a disk as in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runs.artifacts import Artifacts
+from runs.artifacts.directory import Directory
+from runs.artifacts.keeping import Storage, key_of
+from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile
+from runs.testing.artifacts import InMemory
+
+ACME, OTHER = "01a1fde5-03d3-777a-9202-aa68f5b18968", "01a1fde5-03d3-777a-9202-aa68f5b18969"
+
+
+@pytest.fixture(params=["directory", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return Directory(location=tmp_path) if request.param == "directory" else InMemory()
+
+
+@pytest.fixture
+def artifacts(storage: Storage) -> Artifacts:
+    return Artifacts(lambda: storage, largest=100_000)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=2_000))
+def test_bytes_come_back_as_they_were(artifacts: Artifacts, data: bytes) -> None:
+    digest = artifacts.keep(ACME, data)
+
+    assert digest == hashlib.sha256(data).hexdigest()
+    assert artifacts.keep(ACME, data) == digest
+    assert artifacts.kept(ACME, digest) == data
+
+
+def test_another_tenant_has_nothing_of_it(artifacts: Artifacts) -> None:
+    digest = artifacts.keep(ACME, b"theirs")
+
+    with pytest.raises(ArtifactLost, match="not there"):
+        artifacts.kept(OTHER, digest)
+
+
+def test_what_is_damaged_is_not_given_and_writing_it_again_heals_it(
+    artifacts: Artifacts, storage: Storage
+) -> None:
+    digest = artifacts.keep(ACME, b"one")
+    (damaged := Artifacts(lambda: storage)).keep(ACME, b"two")
+    other = damaged.keep(ACME, b"two")
+    with storage.open(key_of(ACME, other)) as wrong:
+        storage.save(key_of(ACME, digest), wrong)
+
+    with pytest.raises(ArtifactLost, match="not what was written"):
+        artifacts.kept(ACME, digest)
+
+    artifacts.keep(ACME, b"one")
+    assert artifacts.kept(ACME, digest) == b"one"
+
+
+def test_more_than_may_be_is_refused(artifacts: Artifacts) -> None:
+    artifacts.keep(ACME, bytes(100_000))
+
+    with pytest.raises(InvalidFile, match="100000 bytes at most, and this 100001"):
+        artifacts.keep(ACME, bytes(100_001))
+
+
+def test_writers_of_the_same_do_not_disturb_one_another(artifacts: Artifacts) -> None:
+    data = bytes(50_000)
+    writers = [threading.Thread(target=artifacts.keep, args=(ACME, data)) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    digest = artifacts.keep(ACME, data)
+    for _ in range(50):
+        assert artifacts.kept(ACME, digest) == data
+    for writer in writers:
+        writer.join()
+
+    assert artifacts.kept(ACME, digest) == data
+
+
+class Away:
+    """A storage that cannot be reached."""
+
+    def _fail(self, *_: object) -> None:
+        raise RuntimeError("no route to host")
+
+    save: Callable[..., str]
+    open: Callable[..., object]
+    delete: Callable[..., None]
+    save = open = delete = _fail  # type: ignore[assignment]
+
+
+def test_a_storage_that_is_away_is_a_failure_of_its_own() -> None:
+    artifacts = Artifacts(Away)
+
+    with pytest.raises(ArtifactsAway, match="RuntimeError: no route to host"):
+        artifacts.keep(ACME, b"one")
+    with pytest.raises(ArtifactsAway):
+        artifacts.kept(ACME, "a" * 64)
+
+
+class Stubborn(InMemory):
+    """A storage that keeps what is there, and takes another name."""
+
+    def save(self, name: str, content: object) -> str:
+        free = f"{name}_1" if name in self.stored else name
+        return super().save(free, content)
+
+
+def test_a_storage_that_does_not_replace_is_refused_and_left_as_it_was() -> None:
+    artifacts = Artifacts((stubborn := Stubborn()).itself)
+    digest = artifacts.keep(ACME, b"one")
+
+    with pytest.raises(ArtifactsAway, match="file_overwrite"):
+        artifacts.keep(ACME, b"one")
+
+    assert list(stubborn.stored) == [key_of(ACME, digest)]
+
+
+def test_nothing_is_left_beside_what_is_kept(tmp_path: Path) -> None:
+    artifacts = Artifacts(lambda: Directory(location=tmp_path))
+    digest = artifacts.keep(ACME, b"one")
+    (tmp_path / ACME / digest[:2] / digest).chmod(0o600)
+
+    found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+
+    assert sorted(found) == [ACME, f"{ACME}/{digest[:2]}", key_of(ACME, digest)]
+
+
+def test_a_name_is_no_place() -> None:
+    with pytest.raises(ValueError, match="no digest"):
+        key_of(ACME, "../../etc/passwd")

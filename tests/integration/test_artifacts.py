@@ -1,0 +1,237 @@
+"""Files through the real engine: rewound, forked, replayed, and given out to be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+
+from policy.operations.create_tenant import create_tenant
+from runs.agents import Context, Node, Program, graph
+from runs.artifacts.keeping import key_of
+from runs.operations.replay import replay_run
+from tests.http import Api, a_person, signed_in
+from tests.integration.engine_room import Room
+from tests.unit.runs import desk
+
+SAID = {"text": "first"}
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _new_world() -> Iterator[None]:
+    desk.world.forget()
+    yield
+    SAID["text"] = "first"
+
+
+async def draft(ctx: Context) -> None:
+    await ctx.files.write("report.md", "draft", media_type="text/markdown")
+    await ctx.files.write("pages/evil.html", SCRIPT, media_type="text/html")
+
+
+async def revise(ctx: Context) -> None:
+    old = await ctx.files.read("report.md")
+    await ctx.files.write("report.md", old + SAID["text"].encode(), media_type="text/markdown")
+    ctx.files.remove("pages/evil.html")
+
+
+async def ask(ctx: Context) -> dict[str, Any]:
+    await ctx.tool("desk.pay", order=1, amount=5)
+    return {"output": [ctx.files.names(), (await ctx.files.read("report.md")).decode()]}
+
+
+def a_writer() -> Program:
+    shape = graph(
+        Node(name="draft", run=draft, then=("revise",)),
+        Node(name="revise", run=revise, then=("ask",)),
+        Node(name="ask", run=ask),
+        start="draft",
+    )
+    return Program(name="writer", version="1", graph=shape, tools=("desk.*",))
+
+
+@pytest.fixture
+def api(room: Room) -> Api:
+    return Api(UUID(room.ground.tenant), "operator")
+
+
+@pytest.fixture
+def held(room: Room) -> str:
+    """A run that wrote, revised, and waits for a person."""
+    room.apply("rules: [{name: payments, decision: require_approval, tools: desk.pay}]")
+    run_id = room.play(a_writer())
+    assert (room.state(run_id), room.run(run_id).super_step) == ("interrupted", 2)
+    return run_id
+
+
+def names(api: Api, run_id: str, at: str = "") -> list[str]:
+    answer = api.get(f"/api/v1/runs/{run_id}/artifacts{at}")
+    assert answer.status_code == 200, answer.content
+    return [row["name"] for row in answer.json()["results"]]
+
+
+def got(api: Api, run_id: str, name: str, at: str = "") -> bytes:
+    answer = api.get(f"/api/v1/runs/{run_id}/artifacts/{name}{at}")
+    assert answer.status_code == 200, answer.content
+    return bytes(answer.content)
+
+
+def kept(room: Room, digest: str) -> Path:
+    return Path(settings.STATE_DIR, "artifacts", key_of(room.ground.tenant, digest))
+
+
+# --- Time travel ------------------------------------------------------------------------------
+
+
+def test_every_moment_has_its_own_files(api: Api, held: str) -> None:
+    assert names(api, held, "?at=0") == []
+    assert names(api, held, "?at=1") == ["pages/evil.html", "report.md"]
+    assert names(api, held) == ["report.md"]
+    assert got(api, held, "report.md", "?at=1") == b"draft"
+    assert got(api, held, "report.md") == b"draftfirst"
+    changed = api.get(f"/api/v1/runs/{held}/checkpoints/diff?from=1&to=2").json()["changes"]
+    assert [change["channel"] for change in changed] == ["files"]
+
+
+def test_a_rewind_takes_the_files_back(room: Room, api: Api, held: str) -> None:
+    SAID["text"] = "second"
+    path = f"/api/v1/runs/{held}/rewind"
+    assert api.post(path, {"super_step": 1, "accept_irreversible": True}).status_code == 202
+    assert names(api, held) == ["pages/evil.html", "report.md"]
+    assert got(api, held, "report.md") == b"draft"
+
+    room.go_on(held)
+    room.decide(held, "approve")
+
+    assert room.output(held) == [["report.md"], "draftsecond"]
+    assert got(api, held, "report.md", "?at=2") == b"draftfirst"
+
+
+def test_a_fork_begins_with_the_files_of_its_moment(room: Room, api: Api, held: str) -> None:
+    SAID["text"] = "aside"
+    made = api.post(f"/api/v1/runs/{held}/fork", {"super_step": 1}).json()["run"]["id"]
+    assert got(api, made, "report.md") == b"draft"
+
+    room.go_on(made)
+    room.decide(made, "approve")
+
+    assert room.output(made) == [["report.md"], "draftaside"]
+    assert got(api, held, "report.md") == b"draftfirst"
+
+
+def test_a_fork_takes_no_state_of_files_that_is_none(api: Api, held: str) -> None:
+    edits = {"super_step": 1, "state": {"files": {"../a": {}}}}
+
+    refused = api.post(f"/api/v1/runs/{held}/fork", edits)
+
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/state/files")
+
+
+def test_a_replay_finds_the_same_files_and_writes_nothing(room: Room, held: str) -> None:
+    room.decide(held, "approve")
+    before = sorted(Path(settings.STATE_DIR, "artifacts", room.ground.tenant).rglob("*"))
+
+    with room.scope():
+        found = replay_run(UUID(held))
+
+    assert (found.first_difference, found.super_steps) == (None, 3)
+    assert sorted(Path(settings.STATE_DIR, "artifacts", room.ground.tenant).rglob("*")) == before
+
+
+def test_a_replay_of_a_rewound_run_finds_the_same_files(room: Room, api: Api, held: str) -> None:
+    back = {"super_step": 1, "accept_irreversible": True}
+    assert api.post(f"/api/v1/runs/{held}/rewind", back).status_code == 202
+    room.go_on(held)
+    room.decide(held, "approve")
+
+    with room.scope():
+        found = replay_run(UUID(held))
+
+    assert (found.first_difference, found.super_steps) == (None, 5)
+
+
+def test_a_replay_notices_other_bytes(room: Room, held: str) -> None:
+    SAID["text"] = "something else"
+
+    with room.scope():
+        found = replay_run(UUID(held))
+
+    assert found.super_steps == 1
+    assert found.first_difference is not None
+    assert "super-step 1 wrote {'files'" in found.first_difference
+
+
+# --- Given out --------------------------------------------------------------------------------
+
+
+def test_a_file_is_given_to_be_saved_and_never_run(api: Api, held: str) -> None:
+    evil = api.get(f"/api/v1/runs/{held}/artifacts/pages/evil.html?at=1", Accept="image/png")
+    plain = api.get(f"/api/v1/runs/{held}/artifacts/report.md")
+
+    assert evil.content.decode() == SCRIPT
+    assert evil["Content-Type"] == "application/octet-stream"
+    assert evil["Content-Disposition"] == 'attachment; filename="evil.html"'
+    assert evil["X-Content-Type-Options"] == "nosniff"
+    assert evil["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert plain["Content-Type"] == "text/markdown"
+
+
+@pytest.mark.parametrize("asked", ["nothing.md", "report.md?at=9", "../state", "report.md/"])
+def test_what_is_not_there_is_not_found(api: Api, held: str, asked: str) -> None:
+    assert api.get(f"/api/v1/runs/{held}/artifacts/{asked}").status_code in {404, 301}
+
+
+def test_damaged_and_missing_bytes_are_told_and_never_given(
+    room: Room, api: Api, held: str
+) -> None:
+    path = f"/api/v1/runs/{held}/artifacts"
+    digest = api.get(path).json()["results"][0]["digest"]
+    kept(room, digest).write_bytes(b"other")
+    damaged = api.get(f"{path}/report.md")
+    kept(room, digest).unlink()
+    missing = api.get(f"{path}/report.md")
+
+    for answer in (damaged, missing):
+        assert (answer.status_code, answer.json()["code"]) == (500, "artifact_lost")
+    room.decide(held, "approve")
+    assert room.error(held).startswith("permanent_dependency: ask: the artifact")
+
+
+def test_a_viewer_sees_that_a_file_is_there_and_not_what_it_holds(room: Room, held: str) -> None:
+    viewer = Api(UUID(room.ground.tenant), "viewer")
+
+    [row] = viewer.get(f"/api/v1/runs/{held}/artifacts").json()["results"]
+
+    assert row == {"name": "report.md", "size": None, "media_type": "masked", "digest": "masked"}
+    assert viewer.get(f"/api/v1/runs/{held}/artifacts/report.md").status_code == 403
+
+
+def test_the_same_bytes_are_kept_apart_for_each_tenant(room: Room, held: str, api: Api) -> None:
+    digest = api.get(f"/api/v1/runs/{held}/artifacts").json()["results"][0]["digest"]
+    stranger = Api(create_tenant(f"s-{held}", "s", policy=None), "admin")
+
+    refused = stranger.get(f"/api/v1/runs/{held}/artifacts/report.md")
+
+    assert refused.status_code == 404
+    assert kept(room, digest).exists()
+    assert kept(room, digest).parts[-3] == room.ground.tenant
+
+
+def test_the_page_of_a_moment_lists_files_and_gives_them(room: Room, held: str) -> None:
+    tenant = UUID(room.ground.tenant)
+    page, link = f"/admin/runs/{held}/moment?at=1", f"/admin/runs/{held}/files/pages/evil.html?at=1"
+    people = {role: signed_in(a_person(tenant, role), tenant) for role in ("viewer", "operator")}
+
+    shown = people["operator"].get(page).content.decode()
+    given = people["operator"].get(link)
+
+    assert link in shown
+    assert (given.content.decode(), given["Content-Type"]) == (SCRIPT, "application/octet-stream")
+    assert link not in people["viewer"].get(page).content.decode()
+    assert people["viewer"].get(link).status_code == 403
+    assert people["operator"].get(link.replace("evil", "none")).status_code == 404

@@ -9,9 +9,10 @@ DECLARE
 BEGIN
   SELECT head INTO v_head FROM runs_checkpoint
     WHERE run_id = p_run AND super_step = p_super_step;
-  SELECT jsonb_object_agg(w.key, c.writes -> w.key) INTO v_values
+  -- Each value by the key of its row: a join is free to read all checkpoints of the run.
+  SELECT jsonb_object_agg(w.key, (SELECT c.writes -> w.key FROM runs_checkpoint AS c
+      WHERE c.run_id = p_run AND c.super_step = w.value::int)) INTO v_values
     FROM jsonb_each_text(v_head -> 'written') AS w
-    JOIN runs_checkpoint AS c ON c.run_id = p_run AND c.super_step = w.value::int
     WHERE v_head -> 'logs' IS NULL OR NOT v_head -> 'logs' ? w.key;
   RETURN jsonb_build_object(
     'head', v_head,

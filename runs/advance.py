@@ -323,18 +323,14 @@ class _Carrying:
         match commit:
             case Advance() as done:
                 self.steps += 1
-                tasks = [task.id for task in self.checkpoint.tasks]
-                facts = {"super_step": done.checkpoint.super_step, "tasks": tasks}
-                events: list[Any] = [("super_step.committed", facts), *done.told]
-                if done.ended:
-                    events.append(("run.succeeded", {}))
+                ends: list[Any] = [("run.succeeded", {})] if done.ended else []
                 return Save(
                     state=RunState.SUCCEEDED if done.ended else self._onward(),
                     wakeups=wakeups,
                     checkpoint=done.checkpoint,
                     writes=done.writes,
                     output=done.output,
-                    events=events,
+                    events=[*done.told, *ends],
                 )
             case Suspend() as suspend:
                 return saving.set_aside(wakeups, suspend, self._worth_keeping(executed))

@@ -231,7 +231,8 @@ class Save:
     """Everything that happened in a super-step, to be committed at once or not at all.
 
     Without a checkpoint the run is set aside (`state` waiting, interrupted or paused)
-    or ends. One that ends for a `reason` ends only if nobody called upon it meanwhile.
+    or ends. One that ends for a `reason` ends only if nobody called upon it meanwhile. With a
+    checkpoint, the store tells `super_step.committed` before the `events`.
     """
 
     state: RunState

@@ -28,7 +28,7 @@ SELECT coalesce(jsonb_agg(jsonb_build_object('key', concat_ws('/', run_id, super
   'arguments', request) ORDER BY super_step, task, ordinal), '[]')::text
 FROM runs_effect WHERE run_id = %s
 """
-EVENTS: Final = "SELECT count(*), coalesce(max(seq), 0) FROM runs_runevent WHERE run_id = %s"
+EVENTS: Final = "SELECT count(*), coalesce(max(seq), 0) FROM runs_events(%s, 0, NULL)"
 BROODS: Final = """
 SELECT jsonb_agg(jsonb_build_object('place', concat_ws('/', super_step, task, ordinal),
   'brood', outcome -> 'value') ORDER BY super_step, task, ordinal)::text

@@ -23,7 +23,7 @@ LEFT JOIN LATERAL (SELECT array_agg(super_step ORDER BY super_step) AS super_ste
   array_agg(fencing_token ORDER BY super_step) AS tokens
   FROM runs_checkpoint WHERE run_id = r.id) AS c ON true
 LEFT JOIN LATERAL (SELECT count(*) AS events, max(seq) AS last_event
-  FROM runs_runevent WHERE run_id = r.id) AS e ON true
+  FROM runs_events(r.id, 0, NULL)) AS e ON true
 LEFT JOIN LATERAL (SELECT coalesce(sum(cost), 0) AS cost,
   coalesce(sum(input_tokens + output_tokens), 0) AS tokens
   FROM runs_effect WHERE run_id = r.id) AS e2 ON true

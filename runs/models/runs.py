@@ -165,7 +165,9 @@ class Checkpoint(HotRow):
     """A run's whole state after a super-step, as what changed in it. Append-only.
 
     `head` is the checkpoint without values: channel versions, log lengths, next tasks.
-    `writes` holds the channels that this super-step wrote, and only those.
+    `writes` holds the channels that this super-step wrote, and only those. `told_seq` is the
+    number of the event `super_step.committed`, which has no row of its own: `runs_events` tells
+    it from this one. NULL where a checkpoint began, or was appended by a person's act.
     """
 
     pk = models.CompositePrimaryKey("run_id", "super_step")
@@ -174,6 +176,7 @@ class Checkpoint(HotRow):
     head = models.JSONField()
     writes = models.JSONField()
     at = models.DateTimeField(db_default=Now())
+    told_seq = models.BigIntegerField(null=True)
 
 
 class Task(HotRow):
@@ -266,7 +269,7 @@ class Effect(HotRow):
 
 
 class RunEvent(HotRow):
-    """What happened to a run, in one gap-free sequence."""
+    """What happened to a run, in one gap-free sequence with what its checkpoints tell."""
 
     pk = models.CompositePrimaryKey("run_id", "seq")
     seq = models.BigIntegerField()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 from runs.errors import HistoryGone, UnknownRun
-from runs.models import Checkpoint, Effect, Run, RunEvent, Task
+from runs.models import Checkpoint, Effect, Run, Task
 from runs.queries.values import (
     FINAL_STATES,
     CheckpointView,
@@ -66,14 +68,19 @@ def events(run_id: UUID, *, after: int = 0, limit: int) -> list[EventView]:
     """List what happened to a run after a number of its sequence; raises as `steps`."""
     row = _known(run_id)
     _check_kept(row, row.event_seq, after)
-    rows = RunEvent.objects.filter(run_id=run_id, seq__gt=after).order_by("seq")[:limit]
-    return [EventView(seq=row.seq, type=row.type, data=row.data, at=row.at) for row in rows]
+    return _told("SELECT * FROM runs_events(%s, %s, %s)", run_id, after, limit)
 
 
 def last_events(run_id: UUID, *, limit: int) -> list[EventView]:
     """List the newest events of a run, the newest first."""
-    rows = RunEvent.objects.filter(run_id=run_id).order_by("-seq")[:limit]
-    return [EventView(seq=row.seq, type=row.type, data=row.data, at=row.at) for row in rows]
+    return _told("SELECT * FROM runs_last_events(%s, %s)", run_id, limit)
+
+
+def _told(statement: str, *args: Any) -> list[EventView]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, args)
+        rows = cursor.fetchall()
+    return [EventView(seq=s, type=t, data=json.loads(data), at=at) for s, t, data, at in rows]
 
 
 def checkpoints(run_id: UUID, *, after: int = -1, limit: int) -> list[CheckpointView]:

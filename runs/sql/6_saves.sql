@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION runs_save(
 DECLARE
   v_run runs_run;
   v_effects jsonb := coalesce(p_more -> 'effects', '[]');
-  v_new int := jsonb_array_length(coalesce(p_more -> 'effects', '[]')) + jsonb_array_length(p_events);
+  v_new int := jsonb_array_length(coalesce(p_more -> 'effects', '[]'))
+    + (p_head IS NOT NULL)::int + jsonb_array_length(p_events);
   v_sent bigint;
   v_others jsonb;
 BEGIN
@@ -55,8 +56,9 @@ BEGIN
       'wakeups', v_run.wakeups, 'sent', NULL, 'cancel', true) END;
   END IF;
   IF p_head IS NOT NULL THEN
-    INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
-      VALUES (p_tenant, p_run, p_super_step + 1, p_token, p_head, p_writes);
+    INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes, told_seq)
+      VALUES (p_tenant, p_run, p_super_step + 1, p_token, p_head, p_writes,
+        v_run.event_seq - jsonb_array_length(p_events));
   END IF;
   IF jsonb_array_length(v_effects) > 0 THEN
     PERFORM runs_settle(p_tenant, p_run, p_super_step, v_run.budget_ids, p_worker,

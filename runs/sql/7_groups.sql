@@ -49,7 +49,7 @@ BEGIN
     ), saved AS (
       UPDATE runs_run AS r SET
           super_step = r.super_step + 1, crashes = 0, due_at = NULL,
-          event_seq = r.event_seq + jsonb_array_length(p.events),
+          event_seq = r.event_seq + 1 + jsonb_array_length(p.events),
           lease_expires_at = runs_in(p.ttl)
         FROM part AS p
         WHERE r.id = p.run AND r.tenant_id = v_tenant AND r.state = 'running'
@@ -59,8 +59,8 @@ BEGIN
           r.cancel_requested_at IS NOT NULL OR (r.join_id IS NOT NULL
             AND runs_called_off(r.ancestor_ids, r.join_id)) AS cancel
     ), made AS (
-      INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
-        SELECT v_tenant, run, super_step, token, head, writes FROM saved
+      INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes, told_seq)
+        SELECT v_tenant, run, super_step, token, head, writes, seq FROM saved
     ), told AS (
       INSERT INTO runs_runevent (tenant_id, run_id, seq, type, data)
         SELECT v_tenant, run, seq + e.n, e.item ->> 0, e.item -> 1

@@ -30,7 +30,8 @@ CREATE OR REPLACE FUNCTION runs_history_of(p_run runs_run) RETURNS jsonb LANGUAG
     'checkpoints', (SELECT count(*) FROM runs_checkpoint
       WHERE run_id = p_run.id AND super_step < p_run.super_step),
     'events', (SELECT count(*) FROM runs_runevent
-      WHERE run_id = p_run.id AND seq < p_run.event_seq),
+      WHERE run_id = p_run.id AND seq < p_run.event_seq)
+      + (SELECT count(told_seq) FROM runs_checkpoint WHERE run_id = p_run.id),
     'effects', (SELECT count(*) FROM runs_effect WHERE run_id = p_run.id))
 $$;
 
@@ -38,9 +39,9 @@ $$;
 CREATE OR REPLACE FUNCTION runs_whole(p_run runs_run, p_head jsonb) RETURNS jsonb LANGUAGE sql AS $$
   SELECT coalesce(jsonb_object_agg(w.key, CASE WHEN coalesce(p_head -> 'logs', '{}') ? w.key
       THEN runs_read_log(p_run.tenant_id, p_run.id, w.key, p_run.super_step)
-      ELSE c.writes -> w.key END), '{}')
+      ELSE (SELECT c.writes -> w.key FROM runs_checkpoint AS c
+        WHERE c.run_id = p_run.id AND c.super_step = w.value::int) END), '{}')
     FROM jsonb_each_text(p_head -> 'written') AS w
-    JOIN runs_checkpoint AS c ON c.run_id = p_run.id AND c.super_step = w.value::int
 $$;
 
 -- Remove the history of an ended run, in one transaction: its newest checkpoint is made whole
@@ -66,6 +67,7 @@ BEGIN
   v_last.writes := runs_whole(v_run, v_last.head);
   v_last.head := v_last.head - 'skipped' || jsonb_build_object('written',
     (SELECT coalesce(jsonb_object_agg(k, v_run.super_step), '{}') FROM jsonb_object_keys(v_last.writes) AS k));
+  v_last.told_seq := NULL;
   PERFORM set_config('agentops.forgetting', p_run::text, true);
   DELETE FROM runs_task WHERE run_id = p_run;
   UPDATE runs_effect SET request = 'null', outcome = NULL,

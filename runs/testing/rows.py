@@ -223,6 +223,13 @@ class RunRow:
         """Append an event; its number is its place in the list, from 1."""
         self.events.append((kind, stored(data)))
 
+    def commit(self, checkpoint: CheckpointRow) -> None:
+        """Append a super-step's checkpoint, and the event that says so."""
+        ran = [task[0] for task in self.checkpoints[self.super_step].head["tasks"]]
+        self.super_step += 1
+        self.checkpoints[self.super_step] = checkpoint
+        self.emit("super_step.committed", {"super_step": self.super_step, "tasks": ran})
+
     def free(self) -> None:
         """Give the lease back."""
         self.worker = self.lease_until = None

@@ -240,10 +240,7 @@ class MemoryStore:
             for task, result in save.kept.items():
                 run.tasks[run.super_step, task] = TaskRow(state="settled", result=result)
             if head is not None:
-                run.super_step += 1
-                run.checkpoints[run.super_step] = CheckpointRow(
-                    head=head, writes=writes, token=lease.token
-                )
+                run.commit(CheckpointRow(head=head, writes=writes, token=lease.token))
             for kind, data in save.events:
                 run.emit(kind, data)
             run.output = output if save.state is RunState.SUCCEEDED else run.output

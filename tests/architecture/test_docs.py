@@ -157,6 +157,7 @@ def test_every_way_to_wait_is_described() -> None:
 EMITTED: Final = (
     ("runs/advance.py", r"[\[(]\(f?\"([a-z_]+\.[a-z_]*)"),
     ("runs/sql/*.sql", r"jsonb_build_array\(\s*'([a-z_]+\.[a-z_]*)'"),
+    ("runs/sql/9_events.sql", r"told_seq, '([a-z_]+\.[a-z_]+)'"),
     ("runs/answering.py", r"\(\"([a-z_]+\.[a-z_]+)\","),
     ("runs/sweep.py", r"SELECT tenant_id, (?:run_)?id, '([a-z_]+\.[a-z_]+)'"),
     ("runs/operations/*.py", r"type=\"([a-z_]+\.[a-z_]+)\""),

@@ -23,7 +23,7 @@ from policy.queries import balance_of
 from runs.agents import Program
 from runs.committing import Part
 from runs.errors import Misfit
-from runs.models import Checkpoint, Effect, OutboxMessage, Run, RunEvent, RunMigration
+from runs.models import Checkpoint, Effect, OutboxMessage, Run, RunMigration
 from runs.nudging import wake
 from runs.operations.cancel import cancel_run
 from runs.operations.decide import Decide, Decision, decide_approval
@@ -122,9 +122,8 @@ class PostgresGround:
         )
 
     def events(self, run_id: str) -> list[tuple[int, str]]:
-        with self._scope():
-            rows = RunEvent.objects.filter(run_id=run_id).order_by("seq")
-            return list(rows.values_list("seq", "type"))
+        with self._scope(), connection.cursor() as cursor:
+            return [*cursor.execute("SELECT seq, type FROM runs_events(%s, 0, NULL)", [run_id])]
 
     def effects(self, run_id: str) -> dict[str, SeenEffect]:
         with self._scope():

@@ -174,8 +174,7 @@ def test_the_events_of_effects_and_commits_have_one_sequence_without_gaps(ground
     put(ground, claimed, held(Place(0, "a", 1)), done())
     ground.decide(ground.approvals(run_id)[0].id, "approve")
     put(ground, claimed, a_tool(Place(0, "a", 1)))
-    events = [("super_step.committed", {"super_step": 1})]
-    save = a_save(claimed, effects=[done(Place(0, "a", 1))], events=events)
+    save = a_save(claimed, effects=[done(Place(0, "a", 1))])
     saved = ground.store.save(claimed.lease, save, ttl=LEASE)
     claimed = replace(moved(claimed), wakeups=saved.wakeups)
     put(ground, claimed, a_tool(Place(1, "a", 0)))

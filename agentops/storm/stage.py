@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from agentops.child import Child
-from agentops.processes import CHECKOUT, Processes, answers, environment, migrate
+from agentops.processes import CHECKOUT, LIVE_PATH, Processes, answers, environment, migrate
 from agentops.proving.stage import NURSERY, OUTSIDE
 from agentops.servers import Servers, free_port, scratch
 from agentops.storm.facts import Eyes
@@ -68,6 +68,10 @@ class Stage:
     def has(self, name: str) -> bool:
         """Say whether a process is supervised now."""
         return any(each.name == name for each in self.supervisor.status())
+
+    def web_answers(self) -> bool:
+        """Say whether the web process is up again since it was hit."""
+        return answers(f"{self.environments['driver'][WEB]}{LIVE_PATH}")
 
     def sweep(self, name: str) -> None:
         """Have a sweeper of this name; it ends without a word when it is stopped."""

@@ -104,7 +104,7 @@ class Weather:
         return {
             Kind.WORKER_KILLED: self._kill_worker,
             Kind.NURSERY_KILLED: self._kill_nursery,
-            Kind.WEB_KILLED: lambda _: self._kill("web"),
+            Kind.WEB_KILLED: lambda _: self._kill("web") if self.stage.web_answers() else None,
             Kind.WEB_KILLED_BEFORE_ENQUEUE: self._kill_accepting,
             Kind.SWEEPER_KILLED: lambda _: self._kill("sweeper"),
             Kind.SWEEPER_ABSENT: self._miss_sweeper,
@@ -148,8 +148,10 @@ class Weather:
         self.recovery.killed(held, time.monotonic())
         return _nothing
 
-    def _kill_nursery(self, _strike: Strike) -> Undo:
-        pids = list(self.stage.workers("workers").values())
+    def _kill_nursery(self, _strike: Strike) -> Undo | None:
+        """Kill a nursery with its workers, when it has some: they take a while to come back."""
+        if not (pids := list(self.stage.workers("workers").values())):
+            return None
         held = self._held(pids)
         self.stage.supervisor.kill("workers")
         self.recovery.killed(held, time.monotonic())
@@ -161,8 +163,10 @@ class Weather:
         self.stage.supervisor.kill(name)
         return _nothing
 
-    def _kill_accepting(self, _strike: Strike) -> Undo:
+    def _kill_accepting(self, _strike: Strike) -> Undo | None:
         """Kill the web process between the commit of the next run it accepts and its message."""
+        if not self.stage.web_answers():
+            return None
         self._web_dies_at.add(self.stage.end_after_accepting())
         return _nothing
 
@@ -190,6 +194,8 @@ class Weather:
 
     def _deploy(self, _strike: Strike) -> Undo | None:
         """Restart what runs our code as a deploy does: one after the other, by SIGTERM."""
+        if not self.stage.workers("workers"):
+            return None
         self.later(BETWEEN_DEPLOYS, partial(self._end, "skewed"))
         self.later(BETWEEN_DEPLOYS / 2, partial(self._end, "web"))
         return _nothing if self._end("workers") else None

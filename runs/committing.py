@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from runs.errors import StoreAway
 from runs.statements import Statement
@@ -75,43 +75,69 @@ class Part:
 MOVE_NOTHING: Final = frozenset({Kind.CLAIM, Kind.CLAIM_TASK, Kind.GO_ON, Kind.PLAIN_SAVE})
 
 
-def _taken() -> threading.Lock:
+class Keyed(Protocol):
+    """A part of a group: the groups' order is that of their keys."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name its run."""
+        ...
+
+
+class Signal(Protocol):
+    """By what a thread waits to be called, once: a lock that is taken."""
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Wait for so many seconds; False where nobody called."""
+        ...
+
+    def release(self) -> None:
+        """Call who waits."""
+        ...
+
+
+P = TypeVar("P", bound=Keyed)
+
+
+def _taken() -> Signal:
     lock = threading.Lock()
     lock.acquire()
     return lock
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
+class _Waiting(Generic[P]):
     """A part whose thread waits: for its answer, for its turn to lead, or to go alone."""
 
-    part: Part
-    called: threading.Lock = field(default_factory=_taken)
+    part: P
+    called: Signal
     leads: bool = False
     is_alone: bool = False
     answer: Any = None
     away: str | None = "the thread that was to commit it ended"
 
 
-class Committer:
+class Committer(Generic[P]):
     """Groups the parts that threads of this process want committed at the same moment.
 
     `alone` carries out one part. `together` carries out several in one transaction and gives
     their answers in the same order; it raises StoreAway where nobody knows what became of
-    them, and anything else only where all of it was rolled back.
+    them, and anything else only where all of it was rolled back. A thread waits by a `signal`.
     """
 
     def __init__(
         self,
-        alone: Callable[[Part], Any],
-        together: Callable[[Sequence[Part]], Sequence[Any]],
+        alone: Callable[[P], Any],
+        together: Callable[[Sequence[P]], Sequence[Any]],
         *,
         patience: float = PATIENCE,
+        signal: Callable[[], Signal] = _taken,
     ) -> None:
         self._alone, self._together, self._patience = alone, together, patience
+        self._signal = signal
         self._lock = threading.Lock()
-        self._waiting: list[_Waiting] = []
-        self._leader: _Waiting | None = None
+        self._waiting: list[_Waiting[P]] = []
+        self._leader: _Waiting[P] | None = None
 
     @property
     def waiting(self) -> int:
@@ -119,13 +145,13 @@ class Committer:
         with self._lock:
             return len(self._waiting)
 
-    def commit(self, part: Part) -> Any:
+    def commit(self, part: P) -> Any:
         """Carry a part out, perhaps with others, and give its answer.
 
         Raises:
             StoreAway: the database went away; whether the part was carried out is unknown.
         """
-        mine = _Waiting(part)
+        mine = _Waiting(part, self._signal())
         if self._leads(mine):
             others = self._taken_along()
             try:
@@ -141,7 +167,7 @@ class Committer:
             raise StoreAway(mine.away)
         return mine.answer
 
-    def _leads(self, mine: _Waiting) -> bool:
+    def _leads(self, mine: _Waiting[P]) -> bool:
         """Wait until another thread carried this part out (False), or it is our turn to lead."""
         with self._lock:
             leader, self._leader = self._leader, self._leader or mine
@@ -157,12 +183,12 @@ class Committer:
                 leader = self._leader
         return mine.leads
 
-    def _taken_along(self) -> list[_Waiting]:
+    def _taken_along(self) -> list[_Waiting[P]]:
         with self._lock:
             others, self._waiting = self._waiting[: MOST - 1], self._waiting[MOST - 1 :]
         return others
 
-    def _carry_out(self, group: list[_Waiting]) -> None:
+    def _carry_out(self, group: list[_Waiting[P]]) -> None:
         group.sort(key=lambda one: one.part.key)
         try:
             answers = self._together([one.part for one in group])
@@ -176,7 +202,7 @@ class Committer:
             for one, answer in zip(group, answers, strict=True):
                 one.answer, one.away = answer, None
 
-    def _hand_over(self, mine: _Waiting, group: list[_Waiting]) -> None:
+    def _hand_over(self, mine: _Waiting[P], group: list[_Waiting[P]]) -> None:
         """Call the next leader, if this one still leads, and then those who were taken along."""
         with self._lock:
             if self._leader is mine:

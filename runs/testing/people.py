@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from policy.core import periods
@@ -182,7 +183,14 @@ def rewind(store: MemoryStore, run: RunRow, super_step: int) -> None:
         admission.requeue(store, run)
 
 
-def sweep(store: MemoryStore) -> None:
+class Left(StrEnum):
+    """Why the sweeper sends a message: the last one was not heard, or who heard it is gone."""
+
+    UNHEARD = "unheard"
+    UNHELD = "unheld"
+
+
+def sweep(store: MemoryStore, *, blind_to: Collection[Left] = ()) -> None:
     """Find what nobody looks after any more: one round of the sweeper."""
     with store.lock:
         now = store.clock()
@@ -190,7 +198,10 @@ def sweep(store: MemoryStore) -> None:
             if (event := reviewing.due(approval, now)) is not None:
                 wake(store, store.runs[approval.run_id], *event)
         for run in store.runs.values():
-            _swept(store, run, _is_past(now))
+            _wake_due(store, run, _is_past(now))
+            for why, task in _left_behind(store, run, _is_past(now)):
+                if why not in blind_to:
+                    store.outbox.leave(run, task)
         admission.admit(store)
 
 
@@ -198,17 +209,25 @@ def _is_past(now: datetime) -> Callable[[datetime | None], bool]:
     return lambda moment: moment is not None and moment <= now
 
 
-def _swept(store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bool]) -> None:
+def _wake_due(store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bool]) -> None:
     if run.state in HELD_BACK and past(run.due_at):
         wake(store, run, "timer.due", {})
     if past(run.deadline):
         detail = "past its deadline"
         stop(store, run, RunState.EXPIRED, error_class=ErrorClass.TIMEOUT, detail=detail)
+
+
+def _left_behind(
+    store: MemoryStore, run: RunRow, past: Callable[[datetime | None], bool]
+) -> Iterator[tuple[Left, str]]:
     if (run.state is RunState.QUEUED and run.queue_at is None) or children.calls(store, run):
-        store.outbox.leave(run)
-    if run.state is RunState.RUNNING:
-        if not run.open_tasks and (run.lease_until is None or past(run.lease_until)):
-            store.outbox.leave(run)
-        for (step, task), row in run.tasks.items():
-            if step == run.super_step and (row.state == "pending" or past(row.lease_until)):
-                store.outbox.leave(run, task)
+        yield Left.UNHEARD, ""
+    if run.state is not RunState.RUNNING:
+        return
+    if not run.open_tasks and (run.lease_until is None or past(run.lease_until)):
+        yield Left.UNHELD, ""
+    for (step, task), row in run.tasks.items():
+        if step == run.super_step and row.state == "pending":
+            yield Left.UNHEARD, task
+        elif step == run.super_step and past(row.lease_until):
+            yield Left.UNHELD, task

@@ -14,6 +14,7 @@ from runs.core.results import Finished, TaskResult
 from runs.errors import LeaseLost
 from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settled
 from runs.testing import ledger
+from runs.testing.people import Left
 from runs.testing.rows import EffectRow, RunRow
 from runs.testing.simulation.family_bugs import STORES
 from runs.testing.store import MemoryStore
@@ -26,7 +27,11 @@ class Bug:
     what: str
     store: type[MemoryStore] = MemoryStore
     mints_keys: bool = False
-    has_no_sweeper: bool = False
+    blind_to: frozenset[Left] = frozenset()
+    sender_forgets: bool = False
+    relay_forgets: bool = False
+    keeps_answers: bool = False
+    undoes_nothing: bool = False
     decides_twice: bool = False
 
 
@@ -205,7 +210,27 @@ NONE: Final = Bug(what="no bug")
 BUGS: Final[Mapping[str, Bug]] = {
     "no_fencing": Bug(what="a save under an old token counts", store=_NoFencing),
     "token_stays": Bug(what="a new claim gets the old token", store=_TokenStays),
-    "lost_message": Bug(what="a lost message is never sent again", has_no_sweeper=True),
+    "lost_message": Bug(
+        what="a message that the broker lost is never sent again",
+        blind_to=frozenset({Left.UNHEARD}),
+    ),
+    "ack_before_commit": Bug(
+        what="a message is acknowledged, its worker dies, and nobody finds its run",
+        blind_to=frozenset({Left.UNHELD}),
+    ),
+    "outbox_row_lost": Bug(
+        what="a message that the broker refused does not stay in the outbox", sender_forgets=True
+    ),
+    "relay_forgets": Bug(
+        what="the relay removes messages that it could not send", relay_forgets=True
+    ),
+    "group_dropped_with_one": Bug(
+        what="a group is rolled back for one part, and the others are told it was done",
+        keeps_answers=True,
+    ),
+    "group_done_twice": Bug(
+        what="a group that is not rolled back is done again part by part", undoes_nothing=True
+    ),
     "key_minted": Bug(what="each attempt has a key of its own", mints_keys=True),
     "ledger_after_call": Bug(what="written down after the call", store=_LedgerAfterCall),
     "join_counted_twice": Bug(what="a repeated task counts twice", store=_JoinCountedTwice),

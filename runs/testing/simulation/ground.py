@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
+from typing import Protocol
 
 import greenlet
 
@@ -22,6 +23,24 @@ from runs.testing.simulation.outside import Books
 from runs.testing.store import MemoryStore
 
 LEASE = 60.0
+
+
+class AtWork(Protocol):
+    """What a schedule's parts know of the worker whose turn it is."""
+
+    name: str
+
+    def turn(self) -> None:
+        """Give the turn away; come back, or not."""
+        ...
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait on the simulated clock."""
+        ...
+
+    def wake(self) -> None:
+        """Wait no longer."""
+        ...
 
 
 @dataclass(slots=True)
@@ -47,10 +66,13 @@ class Ground:
     fired: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    working: AtWork = field(init=False)
+    sent: set[int | None] = field(default_factory=set)
     deaths: Counter[str] = field(default_factory=Counter)
     jumped: timedelta = field(default_factory=timedelta)
     tell: Callable[[str], None] = lambda _: None
     _seen: dict[str, Seen] = field(default_factory=dict)
+    _unsent: set[int] = field(default_factory=set)
     _ids: count[int] = field(default_factory=lambda: count(1))
 
     def strikes(self, kind: str, share: float) -> bool:
@@ -80,11 +102,19 @@ class Ground:
         self.violations.append(what)
 
     def look(self) -> None:
-        """Look at everything a commit may have changed: money, moves, tokens, joins."""
+        """Look at everything a commit may have changed: money, moves, tokens, joins, messages."""
         self._look_at_money()
+        self.look_at_outbox()
         for run in self.store.runs.values():
             self._look_at(run)
         kin.look(self)
+
+    def look_at_outbox(self) -> None:
+        """Look whether a message left the outbox in another way than by being sent."""
+        rows = self.store.outbox.keys()
+        for number in self._unsent - rows - self.sent:
+            self.wrong(f"G3 message {number}: gone from the outbox, and was never sent")
+        self._unsent = rows - self.sent
 
     def touch(self, run: RunRow) -> None:
         """Note that people changed how a run, and its family, ends."""

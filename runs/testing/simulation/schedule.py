@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -19,7 +20,6 @@ from policy.core.money import Limits, Unit
 from policy.errors import ApprovalNotOpen
 from runs.core.lifecycle import FINAL, Reason
 from runs.core.plan import first_checkpoint
-from runs.ports import Nudge
 from runs.testing import clocks, people
 from runs.testing.playing import Clock
 from runs.testing.rows import ApprovalRow, RunRow
@@ -27,6 +27,8 @@ from runs.testing.simulation import outside, verdict
 from runs.testing.simulation.bugs import NONE, Bug
 from runs.testing.simulation.families import PLAYED
 from runs.testing.simulation.ground import LEASE, Ground
+from runs.testing.simulation.groups import Groups
+from runs.testing.simulation.post import Post
 from runs.testing.simulation.programs import LITTLE, SMALL, TOLD
 from runs.testing.simulation.workers import Worker
 
@@ -84,7 +86,8 @@ class Schedule:
         if tell is not None:
             self.ground.tell = lambda what: tell(f"{clock.now:%d %H:%M:%S} {what}")
         self.ground.faulty = not names
-        self.broker: list[tuple[datetime, Nudge]] = []
+        self.post = Post(self.ground, bug)
+        self.groups = Groups(self.ground, bug) if chance.random() < 0.5 else None  # noqa: PLR2004
         self.workers: list[Worker] = []
         self.hired = 0
         self._keys = Counter[str]()
@@ -105,7 +108,7 @@ class Schedule:
             first = first_checkpoint(PLAYED[name].graph, "go")
             ends = PLAYED[name].on_exhausted == "cancel"  # nobody raises a run's own budget
             own = LITTLE if ends and self.ground.strikes("little_money", 0.3) else Limits()
-            store.start(run, first, budgets={"all": shared, run.id: own})
+            self._act(partial(store.start, run, first, budgets={"all": shared, run.id: own}))
 
     @property
     def _is_over(self) -> bool:
@@ -135,26 +138,14 @@ class Schedule:
         if ground.faulty:
             self._people()
             self._broken_things()
-        self._post()
         ready = [worker for worker in self.workers if worker.is_ready(ground.clock.now)]
-        due = [n for n, (when, _) in enumerate(self.broker) if when <= ground.clock.now]
+        due = [n for n, (when, _) in enumerate(self.post.broker) if when <= ground.clock.now]
         if due and (not ready or ground.chance.random() < 0.3) and self._deliver(due):  # noqa: PLR2004
             return
         if ready:
             self._work(ground.chance.choice(ready))
         else:
             self._time_passes()
-
-    def _post(self) -> None:
-        """Carry the outbox to the broker: lost, doubled, or late."""
-        store, ground = self.ground.store, self.ground
-        for nudge in store.outbox.values():
-            late = timedelta(hours=3) if ground.strikes("message_late", 0.03) else timedelta()
-            copies = 2 if ground.strikes("message_doubled", 0.05) else 1
-            if ground.strikes("message_lost", 0.05):
-                copies = 0
-            self.broker += [(ground.clock.now + late, nudge)] * copies
-        store.outbox.clear()
 
     def _deliver(self, due: list[int]) -> bool:
         """Give a message, in any order, to a worker that has nothing to do."""
@@ -164,9 +155,10 @@ class Schedule:
             return False
         if idle is None:
             self.hired += 1
-            idle = Worker(self.ground, self.hired, keyed=self._keyed)
+            name, post, groups = self.hired, self.post, self.groups
+            idle = Worker(self.ground, name, post=post, groups=groups, keyed=self._keyed)
             self.workers.append(idle)
-        _, nudge = self.broker.pop(self.ground.chance.choice(due))
+        _, nudge = self.post.broker.pop(self.ground.chance.choice(due))
         self.ground.tell(f"{idle.name}: gets {nudge.run_id} {nudge.task}")
         idle.begin(nudge)
         return True
@@ -193,7 +185,7 @@ class Schedule:
     def _broken_things(self) -> None:
         ground = self.ground
         if ground.strikes("broker_emptied", 0.003):
-            self.broker.clear()
+            self.post.broker.clear()
         if ground.strikes("clock_jump", 0.004):
             ground.jump(timedelta(seconds=ground.chance.choice(JUMPS)))
 
@@ -201,7 +193,7 @@ class Schedule:
         """Go to the next moment at which something happens; leases are kept, mostly."""
         ground = self.ground
         moments = [worker.until for worker in self.workers if worker.until is not None]
-        moments += [when for when, _ in self.broker]
+        moments += [when for when, _ in self.post.broker]
         for run in ground.store.runs.values():
             if run.state not in FINAL and (due := clocks.due(ground.store, run)) is not None:
                 moments.append(due)
@@ -220,13 +212,23 @@ class Schedule:
         self._sweep()
 
     def _sweep(self) -> None:
-        if self.bug.has_no_sweeper or self.ground.strikes("sweeper_absent", 0.6):
+        if self.ground.strikes("sweeper_absent", 0.6):
             return
         for _ in range(2 if self.ground.strikes("sweeper_twice", 0.1) else 1):
-            people.sweep(self.ground.store)
+            people.sweep(self.ground.store, blind_to=self.bug.blind_to)
             self.ground.look()
+            self.post.relay()
 
     # --- People ------------------------------------------------------------------------------
+
+    def _act(self, do: Callable[[], object]) -> None:
+        """Have people do something; its messages leave after the commit, or its process dies."""
+        store, ground = self.ground.store, self.ground
+        before = set(store.outbox)
+        do()
+        ground.look()
+        if not ground.strikes("sender_killed", 0.05):
+            self.post.carry(nudge for n, nudge in store.outbox.items() if n not in before)
 
     def _people(self) -> None:
         ground = self.ground
@@ -249,22 +251,21 @@ class Schedule:
                 self._decide(approval)
         for run in ground.store.runs.values():
             if run.reason in people.PARKED:
-                people.resume(ground.store, run, "mended")
+                self._act(partial(people.resume, ground.store, run, "mended"))
                 ground.deaths[run.id] = 0
             elif run.reason is Reason.SIGNAL:
                 self._signal(run)
             elif run.reason is Reason.BUDGET and run.due_at is None and self._is_limited:
                 self._raise()
-        ground.look()
 
     @property
     def _is_limited(self) -> bool:
         return self.ground.store.budgets["all"].limits.cost is not None
 
     def _raise(self) -> None:
-        people.raise_budget(self.ground.store, "all", Unit.COST, Decimal(2))
-        people.raise_budget(self.ground.store, "all", Unit.MODEL_CALLS, Decimal(4))
-        self.ground.look()
+        more = partial(people.raise_budget, self.ground.store, "all")
+        self._act(partial(more, Unit.COST, Decimal(2)))
+        self._act(partial(more, Unit.MODEL_CALLS, Decimal(4)))
 
     def _signal(self, run: RunRow) -> None:
         """Send the next signal that a run is to be told, perhaps twice, perhaps early."""
@@ -272,15 +273,14 @@ class Schedule:
         if run.state in FINAL or number > TOLD.get(run.agent, 0):
             return
         for _ in range(2 if self.ground.strikes("signal_doubled", 0.3) else 1):
-            people.signal(self.ground.store, run, "word", number, str(number))
-            self.ground.look()
+            store = self.ground.store
+            self._act(partial(people.signal, store, run, "word", number, str(number)))
 
     def _cancel(self, run: RunRow) -> None:
         if run.state not in FINAL:
             self.ground.touch(run)
             self.ground.tell(f"{run.id}: cancelled by a person")
-            people.cancel(self.ground.store, run, "changed my mind")
-            self.ground.look()
+            self._act(partial(people.cancel, self.ground.store, run, "changed my mind"))
 
     def _decide(self, approval: ApprovalRow) -> None:
         """Decide one: truthfully, where it is asked whether something happened."""
@@ -303,11 +303,11 @@ class Schedule:
             self._say(approval, decision, result, "somebody else")
 
     def _say(self, approval: ApprovalRow, decision: str, result: Json, who: str) -> None:
+        said = partial(people.decide, self.ground.store, approval, decision)
         try:
-            people.decide(self.ground.store, approval, decision, reason="no", result=result, by=who)
+            self._act(partial(said, reason="no", result=result, by=who))
         except ApprovalNotOpen:
             return
         if decision == "reject":
             self.ground.touch(self.ground.store.runs[approval.run_id])
         self.ground.tell(f"{who} says {decision} to {approval.id} of {approval.run_id}")
-        self.ground.look()

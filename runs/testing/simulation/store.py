@@ -10,7 +10,6 @@ from policy.core.money import Amounts
 from runs.core.effects import EffectKind, EffectState, effect_key
 from runs.core.results import TaskResult
 from runs.core.told import Told
-from runs.errors import StoreAway
 from runs.ports import (
     Brood,
     Claimed,
@@ -27,6 +26,7 @@ from runs.ports import (
     Wait,
 )
 from runs.testing.simulation import kin
+from runs.testing.simulation.groups import reach
 
 if TYPE_CHECKING:
     from runs.testing.simulation.workers import Worker
@@ -40,21 +40,26 @@ class ReachedStore:
     def __init__(self, worker: Worker) -> None:
         self._worker, self._ground, self._inner = worker, worker.ground, worker.ground.store
 
-    def _call(self, what: str, call: Callable[[], T]) -> T:
-        ground = self._ground
-        self._worker.turn()
-        if ground.strikes("store_away", 0.01):
-            raise StoreAway("away")
-        ground.tell(f"{self._worker.name}: {what}")
-        answer = call()
-        ground.look()
-        self._worker.turn()
-        if ground.strikes("answer_lost", 0.01):
-            raise StoreAway("the answer was lost")
-        return answer
+    def _call(self, what: str, call: Callable[[], T], run_id: str = "") -> T:
+        """Make a statement; one about a run that is named here may share its commit."""
+
+        def told() -> T:
+            self._ground.tell(f"{self._worker.name}: {what}")
+            return call()
+
+        groups = self._worker.groups
+        if groups is None or not run_id:
+            return reach(self._ground, told)
+        return groups.commit((run_id, "t"), told)
 
     def _write(
-        self, what: str, lease: Lease, call: Callable[[], T], settled: Sequence[Settled] = ()
+        self,
+        what: str,
+        lease: Lease,
+        call: Callable[[], T],
+        settled: Sequence[Settled] = (),
+        *,
+        alone: bool = False,
     ) -> T:
         def checked() -> T:
             newest, run = self._ground.token(lease), self._inner.runs[lease.run_id]
@@ -66,7 +71,8 @@ class ReachedStore:
                 self._ground.wrote(lease, newest)
             return answer
 
-        return self._call(f"{what} {lease.run_id}/{lease.super_step}/{lease.task}", checked)
+        place = f"{what} {lease.run_id}/{lease.super_step}/{lease.task}"
+        return self._call(place, checked, "" if alone else lease.run_id)
 
     def _begin(
         self,
@@ -75,6 +81,8 @@ class ReachedStore:
         put: PutEffect,
         call: Callable[[], T],
         before: Sequence[Settled],
+        *,
+        alone: bool = False,
     ) -> T:
         """Write an effect that begins: never after its run was called off."""
 
@@ -90,12 +98,14 @@ class ReachedStore:
                 )
             return answer
 
-        return self._write(what, lease, checked, before)
+        return self._write(what, lease, checked, before, alone=alone)
 
     def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
         """See `Store.claim`."""
         return self._call(
-            f"claim {run_id}", lambda: self._inner.claim(tenant_id, run_id, worker=worker, ttl=ttl)
+            f"claim {run_id}",
+            lambda: self._inner.claim(tenant_id, run_id, worker=worker, ttl=ttl),
+            run_id,
         )
 
     def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
@@ -103,6 +113,7 @@ class ReachedStore:
         return self._call(
             f"claim_task {nudge.run_id}/{nudge.task}",
             lambda: self._inner.claim_task(nudge, worker=worker, ttl=ttl),
+            nudge.run_id,
         )
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
@@ -131,13 +142,18 @@ class ReachedStore:
     ) -> Spawned:
         """See `Store.spawn`."""
         return self._begin(
-            "spawn", lease, put, lambda: self._inner.spawn(lease, put, brood, before), before
+            "spawn",
+            lease,
+            put,
+            lambda: self._inner.spawn(lease, put, brood, before),
+            before,
+            alone=True,
         )
 
     def join(self, lease: Lease, put: PutEffect, wait: Wait, before: Sequence[Settled]) -> Joined:
         """See `Store.join`."""
         return self._write(
-            "join", lease, lambda: self._inner.join(lease, put, wait, before), before
+            "join", lease, lambda: self._inner.join(lease, put, wait, before), before, alone=True
         )
 
     def take_signal(
@@ -145,12 +161,16 @@ class ReachedStore:
     ) -> tuple[Put, JsonObject | None]:
         """See `Store.take_signal`."""
         return self._write(
-            "take_signal", lease, lambda: self._inner.take_signal(lease, put, before), before
+            "take_signal",
+            lease,
+            lambda: self._inner.take_signal(lease, put, before),
+            before,
+            alone=True,
         )
 
     def fan_out(self, lease: Lease, tasks: Sequence[str]) -> list[Nudge]:
         """See `Store.fan_out`."""
-        return self._write("fan_out", lease, lambda: self._inner.fan_out(lease, tasks))
+        return self._write("fan_out", lease, lambda: self._inner.fan_out(lease, tasks), alone=True)
 
     def finish_task(
         self, lease: Lease, result: TaskResult, effects: Sequence[Settled], *, ttl: float
@@ -174,12 +194,9 @@ class ReachedStore:
 
     def release(self, lease: Lease, effects: Sequence[Settled]) -> Nudge:
         """See `Store.release`."""
-        return self._write("release", lease, lambda: self._inner.release(lease, effects))
-
-
-def _begins(put: PutEffect) -> bool:
-    is_birth = put.kind is EffectKind.CHILD and put.state is EffectState.DONE
-    return put.state is EffectState.CLAIMED or is_birth
+        return self._write(
+            "release", lease, lambda: self._inner.release(lease, effects), alone=True
+        )
 
 
 def _put(answer: Any) -> Any:

@@ -36,7 +36,9 @@ from runs.testing.rows import RunRow
 from runs.testing.simulation import kin, outside
 from runs.testing.simulation.families import KNOWN
 from runs.testing.simulation.ground import LEASE, Ground
+from runs.testing.simulation.groups import Groups
 from runs.testing.simulation.loop import SimulatedIo, SimulatedKeeper, switch
+from runs.testing.simulation.post import Post
 from runs.testing.simulation.programs import DEADLY
 from runs.testing.simulation.store import ReachedStore
 from tools.core.finding import CannotTell, Found
@@ -54,8 +56,17 @@ class Dead(BaseException):
 class Worker:
     """One process: `begin` follows a message; `step` goes on to the next switch point."""
 
-    def __init__(self, ground: Ground, number: int, *, keyed: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        number: int,
+        *,
+        post: Post,
+        groups: Groups | None,
+        keyed: Callable[[str], str],
+    ) -> None:
         self.ground, self.name = ground, f"worker-{number}"
+        self.post, self.groups = post, groups
         self.keeper = SimulatedKeeper()
         self.io = SimulatedIo(ground.ticks, self.wait, self.wake)
         self.until: datetime | None = None
@@ -69,12 +80,13 @@ class Worker:
             mint=ground.mint,
             worker=self.name,
             ttl=LEASE,
+            send=self._send,
             feed=self._feed,
         )
         self.engine = Engine(
             shell=shell,
             keeper=cast("LeaseKeeper", self.keeper),
-            send=_left_in_the_outbox,
+            send=self._send,
             burst=Burst(seconds=inf),
         )
 
@@ -91,8 +103,14 @@ class Worker:
         """Admit who stands in line, now and then too late: the sweeper does it then."""
         self.turn()
         if not self.ground.strikes("feed_lost", 0.2):
-            admission.admit(self.ground.store)
+            admitted = admission.admit(self.ground.store)
             self.ground.look()
+            self._send(admitted)
+
+    def _send(self, nudges: Iterable[Nudge]) -> None:
+        """Send what was committed; whoever dies before or after it has left its rows."""
+        self.turn()
+        self.post.carry(nudges, between=self.turn)
 
     def begin(self, nudge: Nudge) -> None:
         """Follow a message."""
@@ -103,6 +121,8 @@ class Worker:
                 self.ground.tell(f"{self.name}: {came}")
             except Dead:
                 pass
+            except Exception as error:  # noqa: BLE001 - the engine lets none through
+                self.ground.wrong(f"G3 {self.name}: {type(error).__name__}: {error}")
 
         self._work = greenlet.greenlet(work)
 
@@ -110,7 +130,7 @@ class Worker:
         """Go on to the next switch point."""
         if self._work is None:
             return
-        self.until, self.is_stopped = None, False
+        self.until, self.is_stopped, self.ground.working = None, False, self
         self._work.switch()
         if self._work.dead:
             self._work = None
@@ -155,10 +175,6 @@ class Worker:
         """Keep what it holds, as the keeper's thread of a live process does."""
         if not self.is_stopped:
             self.keeper.renew(lambda held: self.ground.store.renew(held, ttl=LEASE))
-
-
-def _left_in_the_outbox(_: Iterable[Nudge]) -> None:
-    """Leave messages where the simulated broker takes them from."""
 
 
 class _World(OpenGate):

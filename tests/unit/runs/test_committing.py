@@ -140,7 +140,7 @@ def test_a_commit_that_is_stuck_does_not_hold_up_the_others() -> None:
     assert held.result(LONG) == "stuck alone"
 
 
-class Rushed(Committer):
+class Rushed(Committer[Part]):
     """Whoever loses patience goes on when three have lost it."""
 
     rush = threading.Barrier(3)
@@ -236,7 +236,7 @@ def test_of_threads_without_any_patience_each_has_its_part_carried_out_once() ->
         carried_out.extend(runs)
         return runs
 
-    committer = Committer(lambda part: carry_out([part])[0], carry_out, patience=0)
+    committer = Committer[Part](lambda part: carry_out([part])[0], carry_out, patience=0)
     runs = [f"{n:04}" for n in range(2000)]
 
     with ThreadPoolExecutor(8) as threads:
@@ -246,7 +246,7 @@ def test_of_threads_without_any_patience_each_has_its_part_carried_out_once() ->
 
 
 def test_of_many_threads_everyone_gets_the_answer_to_its_own_part() -> None:
-    committer = Committer(
+    committer = Committer[Part](
         lambda part: part.args[1], lambda parts: [part.args[1] for part in parts], patience=LONG
     )
     runs = [f"{n:04}" for n in range(2000)]

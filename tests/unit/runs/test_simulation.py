@@ -21,9 +21,11 @@ from runs.testing.simulation.schedule import Schedule
 ENOUGH = 2000
 RARE = {
     "approval_not_bound": 128,
-    "cancel_ignored": 79,
-    "line_jumped": 397,
-    "reserved_is_gone": 246,
+    "group_done_twice": 73,
+    "line_jumped": 262,
+    "reserved_is_gone": 135,
+    "signal_forgotten": 292,
+    "wakes_early": 443,
 }
 """The first seeds that find bugs which few find: tried before the others, to spare the search."""
 FAULTS = {
@@ -32,6 +34,11 @@ FAULTS = {
     "message_lost",
     "message_doubled",
     "message_late",
+    "broker_away",
+    "sender_killed",
+    "relay_killed",
+    "group_refused",
+    "patience_lost",
     "cancelled",
     "deadline",
     "little_money",
@@ -65,11 +72,6 @@ def test_a_bug_that_was_put_in_is_found(name: str) -> None:
     seeds = sorted(range(ENOUGH), key=lambda seed: seed != RARE.get(name))
 
     assert any(play(seed, bug=BUGS[name]).violations for seed in seeds)
-
-
-@pytest.mark.parametrize("seed", [8026082, 8088681])
-def test_what_once_broke_a_promise_does_not_any_more(seed: int) -> None:
-    assert play(seed).violations == []
 
 
 def test_a_seed_is_the_same_story_each_time() -> None:

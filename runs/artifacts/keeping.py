@@ -2,6 +2,7 @@
 
     keep   bytes ──▶ TENANT/ab/abcdef…, whatever is there already; the name is their SHA-256
     kept   digest ──▶ the bytes, after they were compared with it
+    clear  what was saved before a moment, where no state names it (`manage.py artifacts`)
 
 Keeping always writes, though the same may be there: it heals what was damaged, and makes what
 is about to be named young again, so that nobody clears it away meanwhile.
@@ -13,6 +14,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -36,6 +38,14 @@ class Storage(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove it."""
+        ...
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """List folders and files; raises FileNotFoundError."""
+        ...
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Say when it was last saved; raises FileNotFoundError."""
         ...
 
 
@@ -80,6 +90,42 @@ class Artifacts:
         if hashlib.sha256(data).hexdigest() != digest:
             raise ArtifactLost(digest, "is not what was written")
         return data
+
+    def lying(self, tenant_id: str, *, before: datetime) -> Iterator[str]:
+        """Name what lies there of a tenant's, whatever it is, and was not saved since a moment.
+
+        Raises:
+            ArtifactsAway: it cannot be listed now.
+        """
+        with _reached():
+            for folder in self._list(tenant_id)[0]:
+                for name in self._list(f"{tenant_id}/{folder}")[1]:
+                    if self._is_old(f"{tenant_id}/{folder}/{name}", before):
+                        yield f"{tenant_id}/{folder}/{name}"
+
+    def clear(self, key: str, *, before: datetime) -> bool:
+        """Remove what lies there, unless it was saved since a moment; say whether it is gone.
+
+        Raises:
+            ArtifactsAway: it cannot be removed now.
+        """
+        with _reached():
+            if not self._is_old(key, before):
+                return False
+            self.storage().delete(key)
+        return True
+
+    def _list(self, path: str) -> tuple[list[str], list[str]]:
+        try:
+            return self.storage().listdir(path)
+        except FileNotFoundError:
+            return [], []
+
+    def _is_old(self, key: str, before: datetime) -> bool:
+        try:
+            return self.storage().get_modified_time(key) < before
+        except FileNotFoundError:
+            return False
 
 
 def key_of(tenant_id: str, digest: str) -> str:

@@ -2,7 +2,7 @@
 
 from runs.queries.budgets import named
 from runs.queries.compensations import CompensationView, compensations
-from runs.queries.files import FilesView, FileView, file, files
+from runs.queries.files import FilesView, FileView, file, files, named_digests
 from runs.queries.history import (
     checkpoints,
     effects,
@@ -103,6 +103,7 @@ __all__ = [
     "migrated_after",
     "migration_checkpoints",
     "named",
+    "named_digests",
     "open_questions",
     "origins_of",
     "reviewed",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from runs.core.files import FILES, listed
 from runs.errors import UnknownFile
+from runs.models import Checkpoint, Task
 from runs.queries.travel import checkpoint_of
 
 
@@ -49,3 +51,23 @@ def file(run_id: UUID, super_step: int | None, name: str) -> FileView:
         if one.name == name:
             return one
     raise UnknownFile(name)
+
+
+def named_digests() -> set[str]:
+    """Collect the digests that any state of the scope's tenant names, at any checkpoint.
+
+    A finished task's kept result names some, too, while its siblings are not done. Looks through
+    all of the tenant's checkpoints.
+    """
+    states = Checkpoint.objects.filter(writes__has_key=FILES).values_list("writes", flat=True)
+    kept = Task.objects.filter(result__writes__has_key=FILES).values_list("result", flat=True)
+    found: set[str] = set()
+    for writes in states.iterator():
+        found |= _digests(writes)
+    for result in kept.iterator():
+        found |= _digests((result or {})["writes"])
+    return found
+
+
+def _digests(writes: Any) -> set[str]:
+    return {raw["digest"] for raw in writes[FILES].values() if raw is not None}

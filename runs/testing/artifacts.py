@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from io import BytesIO
-from typing import Any
+from typing import Any, Final
+
+BEGINNING: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -12,6 +16,8 @@ class InMemory:
     """What is needed of a storage, over a dictionary."""
 
     stored: dict[str, bytes] = field(default_factory=dict)
+    saved: dict[str, datetime] = field(default_factory=dict)
+    clock: Callable[[], datetime] = lambda: BEGINNING
 
     def itself(self) -> InMemory:
         """Give the storage, where somebody wants to be given it later."""
@@ -20,6 +26,7 @@ class InMemory:
     def save(self, name: str, content: Any) -> str:
         """Store under a name."""
         self.stored[name] = content.read()
+        self.saved[name] = self.clock()
         return name
 
     def open(self, name: str) -> BytesIO:
@@ -30,4 +37,17 @@ class InMemory:
 
     def delete(self, name: str) -> None:
         """Remove it."""
-        del self.stored[name]
+        del self.stored[name], self.saved[name]
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """List folders and files, by the names that begin so."""
+        inside = f"{path}/"
+        below = [name.removeprefix(inside) for name in self.stored if name.startswith(inside)]
+        folders = {name.partition("/")[0] for name in below if "/" in name}
+        return sorted(folders), sorted(name for name in below if "/" not in name)
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Say when it was last saved."""
+        if name not in self.saved:
+            raise FileNotFoundError(name)
+        return self.saved[name]

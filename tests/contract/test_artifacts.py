@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +19,18 @@ from runs.artifacts.keeping import Storage, key_of
 from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile
 from runs.testing.artifacts import InMemory
 
+NOW = datetime.now(UTC)
+SOON, LATELY = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 ACME, OTHER = "01a1fde5-03d3-777a-9202-aa68f5b18968", "01a1fde5-03d3-777a-9202-aa68f5b18969"
 
 
 @pytest.fixture(params=["directory", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return Directory(location=tmp_path) if request.param == "directory" else InMemory()
+    return (
+        Directory(location=tmp_path)
+        if request.param == "directory"
+        else InMemory(clock=lambda: NOW)
+    )
 
 
 @pytest.fixture
@@ -84,22 +92,37 @@ def test_writers_of_the_same_do_not_disturb_one_another(artifacts: Artifacts) ->
     assert artifacts.kept(ACME, digest) == data
 
 
-class Away:
+def test_only_what_is_old_is_cleared(artifacts: Artifacts) -> None:
+    digest = artifacts.keep(ACME, b"one")
+    artifacts.keep(OTHER, b"one")
+    key = key_of(ACME, digest)
+
+    assert list(artifacts.lying(ACME, before=LATELY)) == []
+    assert list(artifacts.lying(ACME, before=SOON)) == [key]
+    assert list(artifacts.lying("nobody", before=SOON)) == []
+    assert not artifacts.clear(key, before=LATELY)
+    assert artifacts.kept(ACME, digest) == b"one"
+    assert artifacts.clear(key, before=SOON)
+    assert not artifacts.clear(key, before=SOON)
+    with pytest.raises(ArtifactLost):
+        artifacts.kept(ACME, digest)
+    assert artifacts.kept(OTHER, digest) == b"one"
+
+
+class Away(InMemory):
     """A storage that cannot be reached."""
 
-    def _fail(self, *_: object) -> None:
-        raise RuntimeError("no route to host")
+    def save(self, name: str, content: Any) -> str:
+        raise RuntimeError(f"no route to {name} for {content}")
 
-    save: Callable[..., str]
-    open: Callable[..., object]
-    delete: Callable[..., None]
-    save = open = delete = _fail  # type: ignore[assignment]
+    def open(self, name: str) -> BytesIO:
+        raise RuntimeError(f"no route to {name}")
 
 
 def test_a_storage_that_is_away_is_a_failure_of_its_own() -> None:
-    artifacts = Artifacts(Away)
+    artifacts = Artifacts(Away().itself)
 
-    with pytest.raises(ArtifactsAway, match="RuntimeError: no route to host"):
+    with pytest.raises(ArtifactsAway, match="RuntimeError: no route to 01a1"):
         artifacts.keep(ACME, b"one")
     with pytest.raises(ArtifactsAway):
         artifacts.kept(ACME, "a" * 64)

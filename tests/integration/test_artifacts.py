@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 
+from policy.core.actor import SYSTEM
+from policy.models import AuditEvent, Tenant
 from policy.operations.create_tenant import create_tenant
-from runs.agents import Context, Node, Program, graph
+from policy.operations.set_tenant import set_retention
+from runs.agents import Context, Node, Program, Send, Step, graph
+from runs.artifacts.here import kept_here
 from runs.artifacts.keeping import key_of
+from runs.operations.clear_artifacts import Cleared, clear_artifacts
 from runs.operations.replay import replay_run
 from tests.http import Api, a_person, signed_in
 from tests.integration.engine_room import Room
+from tests.integration.test_retention import age, forget, removed
 from tests.unit.runs import desk
 
 SAID = {"text": "first"}
@@ -164,6 +173,99 @@ def test_a_replay_notices_other_bytes(room: Room, held: str) -> None:
     assert found.super_steps == 1
     assert found.first_difference is not None
     assert "super-step 1 wrote {'files'" in found.first_difference
+
+
+# --- Cleared away -----------------------------------------------------------------------------
+
+
+def cleared(room: Room, **more: Any) -> Cleared:
+    return clear_artifacts(
+        kept_here(),
+        tenant_id=UUID(room.ground.tenant),
+        now=datetime.now(UTC) + timedelta(hours=2),
+        age=timedelta(hours=1),
+        by=SYSTEM,
+        pause=0,
+        **more,
+    )
+
+
+def test_what_no_moment_names_is_cleared_and_nothing_else(room: Room, api: Api, held: str) -> None:
+    tenant = room.ground.tenant
+    lost = kept_here().keep(tenant, b"of a task that never ended")
+
+    assert cleared(room, dry_run=True) == Cleared(old=4, unnamed=1, cleared=0)
+    assert kept(room, lost).exists()
+    assert cleared(room) == Cleared(old=4, unnamed=1, cleared=1)
+
+    assert not kept(room, lost).exists()
+    assert got(api, held, "report.md", "?at=1") == b"draft"
+    assert got(api, held, "pages/evil.html", "?at=1").decode() == SCRIPT
+    assert got(api, held, "report.md") == b"draftfirst"
+    with room.scope():
+        [told] = AuditEvent.objects.filter(action="artifacts.cleared")
+    assert told.detail == {"artifacts": 1}
+
+
+def test_what_was_removed_with_the_history_is_cleared(room: Room, api: Api, held: str) -> None:
+    room.decide(held, "approve")
+    with room.scope():
+        set_retention(1, by=SYSTEM)
+    age(room, held, 2)
+    forget(room)
+    assert removed(room, held)
+
+    assert cleared(room) == Cleared(old=3, unnamed=2, cleared=2)
+
+    assert got(api, held, "report.md") == b"draftfirst"
+
+
+async def spread(_: Context) -> Step:
+    return Step(next=(Send(node="file", arg="write"), Send(node="file", arg="ask")))
+
+
+async def file(ctx: Context) -> None:
+    if ctx.arg == "write":
+        await ctx.files.write("kept", "while a sibling waits")
+    else:
+        await ctx.tool("desk.pay", order=1, amount=5)
+
+
+def test_what_a_finished_task_wrote_stays_while_its_sibling_waits(room: Room, api: Api) -> None:
+    room.apply("rules: [{name: payments, decision: require_approval, tools: desk.pay}]")
+    nodes = Node(name="spread", run=spread), Node(name="file", run=file)
+    shape = graph(*nodes, start="spread")
+    run_id = room.play(Program(name="fan", version="1", graph=shape, tools=("desk.*",)))
+    assert (room.state(run_id), names(api, run_id)) == ("interrupted", [])
+
+    assert cleared(room) == Cleared(old=1, unnamed=0, cleared=0)
+    room.decide(run_id, "approve")
+
+    assert got(api, run_id, "kept") == b"while a sibling waits"
+
+
+def test_what_is_young_is_never_cleared(room: Room) -> None:
+    with pytest.raises(ValueError, match="an hour"):
+        clear_artifacts(
+            kept_here(),
+            tenant_id=UUID(room.ground.tenant),
+            now=datetime.now(UTC),
+            age=timedelta(minutes=59),
+            by=SYSTEM,
+        )
+
+
+@pytest.mark.usefixtures("held")
+def test_the_command_says_what_it_found(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
+    with room.scope():
+        slug = Tenant.objects.get(pk=room.ground.tenant).slug
+
+    call_command("artifacts", "--tenant", slug, "--dry-run")
+
+    found = {"old": 0, "unnamed": 0, "cleared": 0, "dry_run": True}
+    assert json.loads(capsys.readouterr().out) == found
+    with pytest.raises(CommandError, match="an hour"):
+        call_command("artifacts", "--tenant", slug, "--hours", "0.5")
 
 
 # --- Given out --------------------------------------------------------------------------------

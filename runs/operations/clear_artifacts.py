@@ -1,0 +1,70 @@
+"""Clear away artifacts that no state names any more: history was removed, or a task never ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from policy import tenancy
+from policy.audit import record
+from policy.core.actor import Actor
+from runs import queries
+from runs.artifacts import Artifacts
+from runs.artifacts.keeping import key_of
+
+YOUNGEST: Final = timedelta(hours=1)
+"""What was saved since may be named soon: a task saves bytes before its state is committed."""
+
+PAUSE: Final = 5.0
+"""Seconds between two looks at what is named: a fork that is under way may name it meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """How much of a tenant's was old enough, and what of it no state names."""
+
+    old: int
+    unnamed: int
+    cleared: int
+
+
+def clear_artifacts(  # noqa: PLR0913 - a command's options, by keyword
+    artifacts: Artifacts,
+    *,
+    tenant_id: UUID,
+    now: datetime,
+    age: timedelta,
+    by: Actor,
+    dry_run: bool = False,
+    pause: float = PAUSE,
+) -> Cleared:
+    """Remove what was saved longer ago than `age`, an hour at least, and no state names.
+
+    What is written meanwhile is young, and so stays. Needs the system's role to be told apart
+    from what another tenant names; one at a time is enough.
+
+    Raises:
+        ValueError: `age` is less than an hour.
+        ArtifactsAway: the storage cannot be reached; what is cleared is cleared.
+    """
+    if age < YOUNGEST:
+        raise ValueError("artifacts are cleared an hour after they were saved, or later")
+    before = now - age
+    old = set(artifacts.lying(str(tenant_id), before=before))
+    unnamed = old - _named(tenant_id) if old else set()
+    if dry_run or not unnamed:
+        return Cleared(old=len(old), unnamed=len(unnamed), cleared=0)
+    time.sleep(pause)
+    unnamed -= _named(tenant_id)
+    gone = sum(artifacts.clear(key, before=before) for key in sorted(unnamed))
+    with tenancy.scope(tenant_id):
+        record(by, "artifacts.cleared", f"tenant/{tenant_id}", {"artifacts": gone})
+    return Cleared(old=len(old), unnamed=len(unnamed), cleared=gone)
+
+
+def _named(tenant_id: UUID) -> set[str]:
+    with tenancy.scope(tenant_id):
+        return {key_of(str(tenant_id), digest) for digest in queries.named_digests()}

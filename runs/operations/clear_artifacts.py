@@ -43,8 +43,7 @@ def clear_artifacts(  # noqa: PLR0913 - a command's options, by keyword
 ) -> Cleared:
     """Remove what was saved longer ago than `age`, an hour at least, and no state names.
 
-    What is written meanwhile is young, and so stays. Needs the system's role to be told apart
-    from what another tenant names; one at a time is enough.
+    What is written meanwhile is young, and so stays.
 
     Raises:
         ValueError: `age` is less than an hour.

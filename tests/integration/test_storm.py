@@ -13,6 +13,12 @@ from agentops.processes import CHECKOUT
 
 pytestmark = pytest.mark.timeout(600)
 RUNS = 24
+HITS_SOMEBODY = {
+    *("worker_killed", "nursery_killed", "zombie", "deploy"),
+    *("web_killed", "web_killed_before_enqueue"),
+    *("database_dropped", "database_vanished", "commit_swallowed"),
+}
+"""Faults that wait until there is whom they can hit: on a slow machine the storm may be over."""
 GIVEN = ("DATABASE_URL", "REDIS_URL", "AGENTOPS_REDIS_PREFIX", "AGENTOPS_STATE")
 
 
@@ -34,4 +40,6 @@ def test_a_short_storm_loses_and_doubles_nothing() -> None:
     wrong = [line for line in ended.stdout.splitlines() if line.startswith("WRONG")]
     assert (said["lost"], said["duplicated"], said["broken"]) == (0, 0, 0), wrong
     assert said["ended"] >= 0.95 * RUNS, wrong
-    assert sum(times > 0 for times in said["faults"].values()) > len(said["faults"]) / 2
+    missing = {kind for kind, times in said["faults"].items() if not times}
+    assert missing <= HITS_SOMEBODY
+    assert len(missing) <= len(said["faults"]) / 4

@@ -187,6 +187,7 @@ class Brood:
     total: int
     at_once: int
     family: int
+    deadline_stops: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ def brood(brood: Brood) -> JsonObject:
         "version": brood.agent_version_id,
         "agent": brood.agent,
         "seconds": None if brood.deadline is None else brood.deadline.total_seconds(),
+        "stops": brood.deadline_stops,
         "total": brood.total,
         "at_once": brood.at_once,
         "family": brood.family,

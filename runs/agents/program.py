@@ -36,7 +36,7 @@ class Program:
     or only its function from state to state. `budget` and `deadline` are a run's where its
     starter gives none; `children` bounds the runs that it may start. `on_exhausted` says what
     becomes of a run whose budget is exhausted for good: it pauses until somebody raises it, or it
-    is cancelled.
+    is cancelled. `deadline_stops_for_people`: a run's clock stands still while a person must act.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Program:
     budget: Limits = field(default_factory=Limits)
     on_exhausted: OnExhausted = "pause"
     deadline: timedelta | None = None
+    deadline_stops_for_people: bool = False
     input_schema: JsonObject = field(default_factory=dict)
     accept: Callable[[Json], Json] = _anything
     description: str = ""
@@ -88,6 +89,7 @@ class Program:
             "children": asdict(self.children),
             "autonomy": self.autonomy.value,
             "on_exhausted": self.on_exhausted,
+            "deadline_stops_for_people": self.deadline_stops_for_people,
             "max_super_steps": self.graph.max_super_steps,
             "max_tasks": self.graph.max_tasks,
             "retry": {name: node.retry.to_json() for name, node in self.graph.nodes.items()},

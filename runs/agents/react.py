@@ -48,6 +48,7 @@ class ReactSettings:
     tools: tuple[str, ...] = ()
     autonomy: Autonomy = Autonomy.ACT
     on_exhausted: OnExhausted = "pause"
+    deadline_stops_for_people: bool = False
     max_super_steps: int = 60
     max_repeats: int = 5
     on_loop: Literal["fail", "ask"] = "fail"
@@ -66,6 +67,7 @@ def settings_of(definition: JsonObject) -> ReactSettings:
         tools=tuple(definition.get("tools", ())),
         autonomy=_autonomy(definition.get("autonomy", Autonomy.ACT)),
         on_exhausted=_on_exhausted(definition.get("on_exhausted", "pause")),
+        deadline_stops_for_people=bool(definition.get("deadline_stops_for_people", False)),
         max_super_steps=definition.get("max_super_steps", 60),
         max_repeats=definition.get("max_repeats", 5),
         on_loop=definition.get("on_loop", "fail"),
@@ -127,6 +129,7 @@ def react(name: str, version: str, settings: ReactSettings, **options: Any) -> P
         tools=settings.tools,
         autonomy=settings.autonomy,
         on_exhausted=settings.on_exhausted,
+        deadline_stops_for_people=settings.deadline_stops_for_people,
         accept=_accept,
         input_schema={"type": ["string", "object"]},
         migrates={"*": Migration(same=frozenset({"act"}))},  # what it calls is in its state

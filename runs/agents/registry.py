@@ -79,6 +79,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     budget: Limits | None = None,
     on_exhausted: OnExhausted = "pause",
     deadline: timedelta | None = None,
+    deadline_stops_for_people: bool = False,
     retry: RetryPolicy | None = None,
     max_effects: int = 200,
     node_timeout: timedelta = timedelta(minutes=10),
@@ -95,15 +96,13 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
     Raises:
         InvalidGraph: the function does not take a context and a request.
     """
+    patience = retry or RetryPolicy()
 
     def declare(function: F) -> F:
         takes, gives = _types(function)
+        run = _reporting(_taking(function, takes), gives)
         node = Node(
-            name="main",
-            run=_reporting(_taking(function, takes), gives),
-            retry=retry or RetryPolicy(),
-            max_effects=max_effects,
-            timeout=node_timeout,
+            name="main", run=run, retry=patience, max_effects=max_effects, timeout=node_timeout
         )
         register(
             Program(
@@ -118,6 +117,7 @@ def agent(  # noqa: PLR0913 - a declaration, read by keyword
                 budget=budget or Limits(),
                 on_exhausted=on_exhausted,
                 deadline=deadline,
+                deadline_stops_for_people=deadline_stops_for_people,
                 **_described(function, takes),
                 migrates=migrates or {},
             )

@@ -192,6 +192,12 @@ class RunSerializer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     deadline = serializers.DateTimeField(allow_null=True)
+    deadline_left = serializers.FloatField(
+        allow_null=True, help_text="Seconds left, while the deadline stands still for people"
+    )
+    deadline_stops_for_people = serializers.BooleanField(
+        help_text="Whether it stands still while a person must act: the agent declares it"
+    )
     parent_id = serializers.UUIDField(
         allow_null=True, help_text="The run that started this one, where a run did"
     )

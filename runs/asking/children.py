@@ -114,6 +114,7 @@ class AskingSpawn(Asking):
             agent=program.name,
             limits=self.budget or program.budget,
             deadline=program.deadline,
+            deadline_stops=program.deadline_stops_for_people,
             children=[Newborn(id=mint(), budget_id=mint(), first=first) for first in firsts],
             total=self.asker.program.children.total,
             at_once=self.asker.program.children.at_once,

@@ -33,7 +33,7 @@ class AgentVersion(TenantRow):
     """What an agent is, as of one version. Never edited; a change is a new version.
 
     `definition` for kind react: prompt, model, tools, autonomy, max_super_steps, max_repeats,
-    on_exhausted. For kind code: what of it is declared, and the digest
+    on_exhausted, deadline_stops_for_people. For kind code: what of it is declared, and the digest
     of its graph, so that code that changed under a version is noticed.
     """
 

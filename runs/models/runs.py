@@ -26,7 +26,8 @@ class Run(TenantRow):
     """One durable execution of an agent version.
 
     While it is queued, `queue_at` says where in its tenant's line it stands; NULL: it was
-    admitted, and holds a seat (`runs/sql/9_admission.sql`).
+    admitted, and holds a seat (`runs/sql/9_admission.sql`). Where its deadline stops while a
+    person must act, `deadline_left` keeps what is left meanwhile, and `deadline_at` is NULL.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -54,6 +55,8 @@ class Run(TenantRow):
     due_at = models.DateTimeField(null=True)
     nudged_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
+    deadline_left = models.DurationField(null=True)
+    deadline_stops = models.BooleanField(default=False, db_default=False)
     cancel_requested_at = models.DateTimeField(null=True)
     budget_ids = ArrayField(models.UUIDField(), default=list)
     parent_id = models.UUIDField(null=True)
@@ -97,6 +100,10 @@ class Run(TenantRow):
             models.CheckConstraint(
                 name="run_in_line_only_while_queued",
                 condition=Q(state=RunState.QUEUED) | Q(queue_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="run_time_left_only_without_deadline",
+                condition=Q(deadline_at__isnull=True) | Q(deadline_left__isnull=True),
             ),
             models.CheckConstraint(
                 name="run_priority_is_known", condition=Q(priority__in=[p.value for p in Priority])

@@ -108,6 +108,7 @@ def accept(  # noqa: PLR0913 - one commit of many parts, read by keyword
         "origin_super_step": origin and origin.super_step,
         "compensates_id": compensates,
         "answers_id": answers,
+        "deadline_stops": program.deadline_stops_for_people and answers is None,
     }
     arguments: list[str | float | None] = [
         _json(like),

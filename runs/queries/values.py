@@ -17,7 +17,7 @@ FINAL_STATES: Final = frozenset(state.value for state in FINAL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """A run as lists show it."""
+    """A run as lists show it; `deadline_left` is in seconds, while its clock stands still."""
 
     id: UUID
     agent: str
@@ -32,6 +32,8 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     deadline: datetime | None
+    deadline_left: float | None
+    deadline_stops_for_people: bool
     parent_id: UUID | None
 
     @property

@@ -33,6 +33,26 @@ CREATE OR REPLACE FUNCTION runs_in(p_seconds float8) RETURNS timestamptz LANGUAG
   SELECT clock_timestamp() + make_interval(secs => p_seconds)
 $$;
 
+-- A run was set aside. Where its agent says so and a person must act before it goes on, its clock
+-- stands still, and what is left of its time is kept. One that is out of time is left to the sweeper.
+CREATE OR REPLACE FUNCTION runs_stop_clock(p_run uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE runs_run SET deadline_left = deadline_at - clock_timestamp(), deadline_at = NULL
+    WHERE id = p_run AND deadline_stops AND deadline_at > clock_timestamp()
+      AND (state = 'interrupted' OR (state = 'paused' AND due_at IS NULL));
+END $$;
+
+-- A run whose clock stands still leaves that state: it has the time that was left, but never more
+-- than a run above it has now. Reads those above it, and locks none.
+CREATE OR REPLACE FUNCTION runs_start_clock(p_run uuid) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE runs_run AS r SET deadline_left = NULL, deadline_at = least(
+      clock_timestamp() + r.deadline_left,
+      (SELECT min(coalesce(a.deadline_at, clock_timestamp() + a.deadline_left))
+        FROM runs_run AS a WHERE a.id = ANY (r.ancestor_ids)))
+    WHERE r.id = p_run AND r.deadline_left IS NOT NULL;
+END $$;
+
 -- Say whether a child is called off from above: an ancestor has ended or was asked to cancel,
 -- or the join that it or an ancestor belongs to is decided. Reads, and locks nothing.
 CREATE OR REPLACE FUNCTION runs_called_off(p_ancestors uuid[], p_join uuid) RETURNS boolean

@@ -27,12 +27,13 @@ BEGIN
   INSERT INTO runs_run (
       id, tenant_id, agent_version_id, agent_name, principal_id, team_id, thread_id, started_by,
       state, reason, super_step, open_tasks, wakeups, wakeups_seen, crashes, event_seq,
-      fencing_token, nudged_at, deadline_at, budget_ids, parent_id, ancestor_ids, join_id,
+      fencing_token, nudged_at, deadline_at, deadline_stops, budget_ids, parent_id, ancestor_ids, join_id,
       metadata, origin_run_id, origin_super_step, compensates_id, answers_id,
       error_class, error_detail, created_at, priority, queue_at)
     SELECT r.id, p_tenant, v_like.agent_version_id, v_like.agent_name, v_like.principal_id,
       v_like.team_id, v_like.thread_id, v_like.started_by, 'queued', '', 0, 0, 0, 0, 0, 1,
-      0, clock_timestamp(), v_like.deadline_at, r.budget || v_like.budget_ids, v_like.parent_id,
+      0, clock_timestamp(), v_like.deadline_at, coalesce(v_like.deadline_stops, false),
+      r.budget || v_like.budget_ids, v_like.parent_id,
       v_like.ancestor_ids, v_like.join_id, coalesce(v_like.metadata, '{}'), v_like.origin_run_id,
       v_like.origin_super_step, v_like.compensates_id, v_like.answers_id,
       '', '', coalesce(v_like.created_at, clock_timestamp()), v_like.priority,

@@ -98,6 +98,7 @@ BEGIN
         AND ((join_id IS NOT NULL AND runs_called_off(ancestor_ids, join_id))
           OR (reason NOT IN ('poison', 'version') AND runs_has_joined(id)));
     IF FOUND THEN
+      PERFORM runs_start_clock(p_run);
       RETURN runs_claim(p_tenant, p_run, p_worker, p_ttl, p_crash_limit);
     END IF;
     RETURN NULL;
@@ -114,6 +115,7 @@ BEGIN
     UPDATE runs_run SET state = 'interrupted', reason = 'poison', worker = NULL,
         lease_expires_at = NULL, event_seq = event_seq + 1
       WHERE id = p_run;
+    PERFORM runs_stop_clock(p_run);
     PERFORM runs_emit(p_tenant, p_run, v_run.event_seq, jsonb_build_array(
       jsonb_build_array('run.parked', jsonb_build_object('reason', 'poison', 'crashes', v_run.crashes))));
     PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'run.parked', 'run/' || p_run,

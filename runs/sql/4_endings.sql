@@ -68,6 +68,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
+  IF v_run.deadline_left IS NOT NULL THEN
+    PERFORM runs_start_clock(p_run);
+  END IF;
   PERFORM runs_close(p_tenant, p_run, v_run.budget_ids, p_actor);
   PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(jsonb_build_array(
     'run.' || p_state, jsonb_build_object('by', p_actor, 'detail', p_detail))));

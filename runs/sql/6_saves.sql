@@ -82,6 +82,9 @@ BEGIN
       UPDATE runs_run SET state = 'queued', reason = '', due_at = NULL WHERE id = p_run
         RETURNING * INTO v_run;
     END IF;
+    IF v_run.deadline_stops AND v_run.state IN ('interrupted', 'paused') THEN
+      PERFORM runs_stop_clock(p_run);
+    END IF;
     IF v_run.state <> 'queued' THEN
       PERFORM runs_audit(p_tenant, 'worker:' || p_worker, 'run.' || v_run.state, 'run/' || p_run,
         jsonb_build_object('reason', v_run.reason, 'super_step', v_run.super_step));

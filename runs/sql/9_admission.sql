@@ -229,6 +229,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN NULL;
   END IF;
+  IF v_run.deadline_left IS NOT NULL THEN
+    PERFORM runs_start_clock(p_run);
+  END IF;
   v_may := runs_enter(p_tenant, 1);
   IF (v_may ->> 'now')::int > 0
       OR (v_run.join_id IS NOT NULL AND runs_called_off(v_run.ancestor_ids, v_run.join_id)) THEN

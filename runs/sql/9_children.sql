@@ -158,6 +158,7 @@ BEGIN
       'principal_id', v_run.principal_id, 'team_id', v_run.team_id, 'thread_id', v_run.thread_id,
       'started_by', v_run.started_by, 'priority', v_run.priority,
       'deadline_at', least(runs_in((p_brood ->> 'seconds')::float8), v_run.deadline_at),
+      'deadline_stops', p_brood -> 'stops',
       'budget_ids', v_above, 'parent_id', p_run,
       'ancestor_ids', p_run || coalesce(v_run.ancestor_ids, '{}'), 'join_id', p_join),
     p_brood, jsonb_build_object('agent', p_brood -> 'agent', 'parent', p_run), p_children, v_now));

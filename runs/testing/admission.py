@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runs.core.admission import HEAD_START, Line, Turn, has_room, turns
 from runs.core.lifecycle import RunState
 from runs.ports import Nudge
+from runs.testing import clocks
 from runs.testing.rows import RunRow
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def line_up(store: MemoryStore, run: RunRow) -> None:
 
 def requeue(store: MemoryStore, run: RunRow) -> None:
     """Let a run that was queued again go on at once, or as the first of its line."""
+    clocks.start(store, run)
     line_up(store, run)
     if run.join_id and store.called_off(run):
         run.queue_at = None

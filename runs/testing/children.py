@@ -154,6 +154,7 @@ def _born(store: MemoryStore, parent: RunRow, brood: Brood, child: Newborn) -> R
         started_by=parent.started_by,
         principal_id=parent.principal_id,
         deadline=min(ends) if ends else None,
+        deadline_stops=brood.deadline_stops,
         budgets=[child.budget_id, *_above(store, parent, brood.agent)],
         ancestors=(parent.id, *parent.ancestors),
         join_id=brood.join_id,

@@ -17,7 +17,7 @@ from runs.core.checkpoint import decode, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
 from runs.core.recorded.travel import rewound
 from runs.errors import IllegalMove, SignalRefused
-from runs.testing import admission, children, ledger, reviewing
+from runs.testing import admission, children, clocks, ledger, reviewing
 from runs.testing.rows import ApprovalRow, CheckpointRow, RunRow, SignalRow, stored
 from runs.testing.store import MemoryStore
 
@@ -48,6 +48,7 @@ def stop(
             return False
         run.state, run.reason, run.due_at, run.queue_at = state, Reason.NONE, None, None
         run.error_class, run.error_detail = error_class, detail
+        clocks.start(store, run)
         ledger.close(store, run)
         run.emit(f"run.{state}", {"detail": detail})
         children.tell_family(store, run)

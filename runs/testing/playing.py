@@ -145,6 +145,7 @@ class Played:
         run, program = self._run, self._program
         deadline = deadline or program.deadline
         run.deadline = None if deadline is None else self.clock.now + deadline
+        run.deadline_stops = program.deadline_stops_for_people
         first = first_checkpoint(program.graph, program.accept(run_input))
         self.store.start(run, first, budgets={"run": budget or program.budget})
         self._go_on()

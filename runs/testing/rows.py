@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
@@ -203,6 +203,8 @@ class RunRow:
     lease_until: datetime | None = None
     due_at: datetime | None = None
     deadline: datetime | None = None
+    deadline_left: timedelta | None = None
+    deadline_stops: bool = False
     cancel: bool = False
     budgets: Sequence[str] = ()
     ancestors: tuple[str, ...] = ()

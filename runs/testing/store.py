@@ -36,7 +36,7 @@ from runs.ports import (
     Wait,
 )
 from runs.shell import Clock
-from runs.testing import admission, children, ledger, rows, told
+from runs.testing import admission, children, clocks, ledger, rows, told
 from runs.testing.rows import (
     ApprovalRow,
     CheckpointRow,
@@ -86,6 +86,7 @@ class MemoryStore:
             run = self._run(tenant_id, run_id)
             if run is None or not self.is_claimable(run):
                 return None
+            clocks.start(self, run)
             run.crashes += run.state is RunState.RUNNING and run.lease_until is not None
             run.state, run.reason, run.token = RunState.RUNNING, Reason.NONE, run.token + 1
             run.due_at = run.queue_at = None
@@ -256,8 +257,7 @@ class MemoryStore:
         is_parked = save.reason in {Reason.POISON, Reason.VERSION}
         if state in HELD_BACK and not is_parked and children.has_joined(self, run):
             state = RunState.QUEUED
-        run.state = state
-        is_held_back = state in HELD_BACK
+        run.state, is_held_back = state, state in HELD_BACK
         run.reason = save.reason if is_held_back else Reason.NONE
         run.due_at = save.due_at or ledger.next_period(self, run) if is_held_back else None
         if state is RunState.RUNNING:
@@ -265,6 +265,7 @@ class MemoryStore:
         else:
             run.free()
         if state not in FINAL:
+            clocks.stop(self, run)
             return []
         ledger.close(self, run)
         return children.tell_family(self, run)
@@ -350,6 +351,7 @@ class MemoryStore:
     def _poison(self, run: RunRow) -> None:
         run.state, run.reason = RunState.INTERRUPTED, Reason.POISON
         run.free()
+        clocks.stop(self, run)
         run.emit("run.parked", {"reason": Reason.POISON, "crashes": run.crashes})
 
     # --- What a worker needs to go on --------------------------------------------------------

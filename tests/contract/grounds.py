@@ -26,11 +26,12 @@ def _unused(_: Any) -> None:
     """Nodes of the contract are never executed: the tests play the engine."""
 
 
-def agent_of(*tasks: str) -> Program:
+def agent_of(*tasks: str, stops: bool = False, version: str = "1") -> Program:
     """An agent whose runs start with these tasks."""
     return graph_agent(
-        f"contract-{'-'.join(tasks)}",
-        version="1",
+        f"contract-{'-'.join(tasks)}{'-stops' if stops else ''}",
+        version=version,
+        deadline_stops_for_people=stops,
         of=graph(
             *(Node(name=name, run=_unused) for name in "abc"),
             start=tasks,
@@ -48,6 +49,7 @@ class SeenRun:
     crashes: int
     output: Json
     error_class: str
+    left: timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,11 @@ class Ground(Protocol):
     @property
     def store(self) -> WholeStore: ...
     def start(
-        self, *tasks: str, limits: Limits | None = None, deadline: timedelta | None = None
+        self,
+        *tasks: str,
+        limits: Limits | None = None,
+        deadline: timedelta | None = None,
+        stops: bool = False,
     ) -> str: ...
     def run(self, run_id: str) -> SeenRun: ...
     def events(self, run_id: str) -> list[tuple[int, str]]: ...
@@ -152,9 +158,13 @@ class MemoryGround:
         self.store = MemoryStore(self._clock, policy_version=None)
 
     def start(
-        self, *tasks: str, limits: Limits | None = None, deadline: timedelta | None = None
+        self,
+        *tasks: str,
+        limits: Limits | None = None,
+        deadline: timedelta | None = None,
+        stops: bool = False,
     ) -> str:
-        program = agent_of(*tasks)
+        program = agent_of(*tasks, stops=stops)
         self._started += 1
         run = RunRow(
             tenant_id=self.tenant,
@@ -162,6 +172,7 @@ class MemoryGround:
             agent=program.name,
             agent_version_id="1",
             deadline=None if deadline is None else self._clock.now + deadline,
+            deadline_stops=stops,
         )
         first = first_checkpoint(program.graph, {"question": 1})
         above = {name: self.store.budgets[name].limits for name in self._shared}
@@ -179,6 +190,7 @@ class MemoryGround:
             crashes=row.crashes,
             output=row.output,
             error_class=row.error_class,
+            left=row.deadline_left,
         )
 
     def events(self, run_id: str) -> list[tuple[int, str]]:

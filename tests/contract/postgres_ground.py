@@ -94,9 +94,13 @@ class PostgresGround:
         return tenancy.scope(UUID(self.tenant))
 
     def start(
-        self, *tasks: str, limits: Limits | None = None, deadline: timedelta | None = None
+        self,
+        *tasks: str,
+        limits: Limits | None = None,
+        deadline: timedelta | None = None,
+        stops: bool = False,
     ) -> str:
-        program = agent_of(*tasks)
+        program = agent_of(*tasks, stops=stops)
         command = StartRun(
             agent=program.name,
             input={"question": 1},
@@ -119,6 +123,7 @@ class PostgresGround:
             crashes=row.crashes,
             output=row.output,
             error_class=row.error_class,
+            left=row.deadline_left,
         )
 
     def events(self, run_id: str) -> list[tuple[int, str]]:

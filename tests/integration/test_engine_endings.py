@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.urls import reverse
 
 from gateway.testing import calls
 from policy.core.money import Amounts, Limits
@@ -16,6 +19,7 @@ from runs.advance import Advanced
 from runs.agents import Context, Node, Send, Step, graph
 from runs.agents.registry import register
 from runs.models import Run
+from tests.http import Api, a_person, signed_in
 from tests.integration.desk_agents import (
     ASK_FIRST,
     a_desk,
@@ -137,6 +141,27 @@ def test_a_deadline_ends_a_node_in_the_middle_of_its_work(room: Room) -> None:
 
     assert room.state(run_id) == "expired"
     assert [seen.state for seen in room.effects(run_id).values()] == ["done"]
+
+
+def test_a_deadline_stops_while_a_person_decides_where_the_agent_says_so(room: Room) -> None:
+    tenant = UUID(room.ground.tenant)
+    api, person = Api(tenant, "operator"), signed_in(a_person(tenant, "admin"), tenant)
+    room.apply(ASK_FIRST)
+    patient = replace(of(pay), deadline_stops_for_people=True)
+
+    run_id = room.play(patient, deadline=timedelta(minutes=10))
+    room.pass_time(run_id, 1800)
+    waits = api.get(f"/api/v1/runs/{run_id}").json()
+    page = person.get(reverse("console-run", args=[run_id])).content.decode()
+    room.decide(run_id, "approve")
+    after = api.get(f"/api/v1/runs/{run_id}").json()
+
+    assert (waits["state"], waits["deadline"]) == ("interrupted", None)
+    assert waits["deadline_stops_for_people"] is True
+    assert 500 < waits["deadline_left"] <= 600
+    assert re.search(r"stands still, (9 min \d+ s|10 min) left", page)
+    assert (after["state"], after["deadline_left"]) == ("succeeded", None)
+    assert after["deadline"] is not None
 
 
 def test_a_deadline_passes_for_a_run_that_waits(room: Room) -> None:

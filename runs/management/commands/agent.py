@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,12 +16,14 @@ from policy import tenancy
 from policy.core.actor import command
 from policy.core.call import Autonomy
 from policy.management.tenants import all_tenants, named_tenant
+from runs.agents.program import OnExhausted
 from runs.agents.versions import add_react_version
 from runs.operations.check_versions import Checked, resume_returned, stranded_and_not
 
 OPERATOR = command("agent")
 BOUNDS = {"max_super_steps", "max_repeats", "max_tokens"}
-KNOWN = {"prompt", "model", "tools", "autonomy", "on_exhausted"} | BOUNDS
+DECLARED = {"on_exhausted", "deadline_stops_for_people"}
+KNOWN = {"prompt", "model", "tools", "autonomy"} | DECLARED | BOUNDS
 
 
 class Command(BaseCommand):
@@ -132,7 +135,15 @@ def read(file: Path) -> dict[str, Any]:
         raise CommandError(f"{file}: `tools` is a list of names or patterns")
     if found.get("autonomy", Autonomy.ACT) not in list(Autonomy):
         raise CommandError(f"{file}: `autonomy` is one of {', '.join(Autonomy)}")
+    _check_declared(file, found)
     for name in BOUNDS & found.keys():
         if not isinstance(found[name], int) or isinstance(found[name], bool) or found[name] < 1:
             raise CommandError(f"{file}: `{name}` is a whole number of at least 1")
     return found
+
+
+def _check_declared(file: Path, found: Mapping[str, Any]) -> None:
+    if found.get("on_exhausted", "pause") not in get_args(OnExhausted):
+        raise CommandError(f"{file}: `on_exhausted` is {' or '.join(get_args(OnExhausted))}")
+    if not isinstance(found.get("deadline_stops_for_people", False), bool):
+        raise CommandError(f"{file}: `deadline_stops_for_people` is true or false")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from runs.agents import (
@@ -111,7 +112,7 @@ PLAYED: Final = PROGRAMS | FAMILIES
 KNOWN: Final = PLAYED | {
     made.name: made
     for made in (
-        program("child", node("main", _child)),
+        replace(program("child", node("main", _child)), deadline_stops_for_people=True),
         program("dawdler", node("main", _dawdler)),
         program("shaky", node("main", _shaky)),
     )

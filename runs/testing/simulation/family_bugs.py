@@ -75,6 +75,22 @@ class _ChildOutlives(MemoryStore):
         return spawned
 
 
+class _ClockLost(MemoryStore):
+    def _move(self, run: RunRow, state: RunState, save: Save, ttl: float) -> list[Nudge]:
+        sent = super()._move(run, state, save, ttl)
+        run.deadline_left = None
+        return sent
+
+
+class _ClockFree(MemoryStore):
+    def claim(self, tenant_id: str, run_id: str, *, worker: str, ttl: float) -> Claimed | None:
+        claimed = super().claim(tenant_id, run_id, worker=worker, ttl=ttl)
+        run = self.runs[run_id]
+        if claimed is not None and run.ancestors and run.deadline is not None:
+            run.deadline += timedelta(seconds=1)
+        return claimed
+
+
 class _SignalTakenTwice(MemoryStore):
     def take_signal(
         self, lease: Lease, put: PutEffect, before: Sequence[Settled]
@@ -123,6 +139,8 @@ STORES: Final[Mapping[str, tuple[str, type[MemoryStore]]]] = {
     "joined_early": ("a join is over with its first success", _JoinedEarly),
     "child_spends_apart": ("a child spends nobody's money", _ChildSpendsApart),
     "child_outlives": ("a child has no deadline", _ChildOutlives),
+    "clock_lost": ("a deadline that stood still is forgotten", _ClockLost),
+    "clock_free": ("a child has more time each time it goes on", _ClockFree),
     "signal_taken_twice": ("a signal serves two waits", _SignalTakenTwice),
     "signal_forgotten": ("a signal is lost with the worker that took it", _SignalForgotten),
     "wakes_early": ("a sleep is cut short", _WakesEarly),

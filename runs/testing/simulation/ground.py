@@ -50,6 +50,7 @@ class Seen:
     state: RunState
     token: int
     in_line: bool = False
+    clock: bounds.Clock = field(default_factory=bounds.Clock)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,6 +142,7 @@ class Ground:
             seen.state = run.state
             kin.moved(self, run)
             bounds.moved(self, run)
+        bounds.look(self, run, seen.clock)
         self._look_at_line(run, seen)
         if run.token < seen.token:
             self.wrong(f"G4 {run.id}: token fell from {seen.token} to {run.token}")

@@ -104,6 +104,7 @@ class Schedule:
             run = RunRow(tenant_id="t", id=f"run-{number}", agent=name, agent_version_id=name)
             if self.ground.strikes("deadline", 0.08):
                 run.deadline = self.ground.clock.now + timedelta(seconds=chance.choice((20, 900)))
+                run.deadline_stops = self.ground.strikes("deadline_stops", 0.5)
                 self.ground.touch(run)
             first = first_checkpoint(PLAYED[name].graph, "go")
             ends = PLAYED[name].on_exhausted == "cancel"  # nobody raises a run's own budget

@@ -41,6 +41,7 @@ FAULTS = {
     "patience_lost",
     "cancelled",
     "deadline",
+    "deadline_stops",
     "little_money",
     "signal_doubled",
     "renewal_failed",

@@ -20,9 +20,10 @@ from runs.testing.simulation.schedule import Schedule
 
 ENOUGH = 2000
 RARE = {
-    "approval_not_bound": 128,
-    "group_done_twice": 73,
-    "line_jumped": 262,
+    "approval_not_bound": 350,
+    "clock_lost": 503,
+    "decided_twice": 149,
+    "line_jumped": 282,
     "reserved_is_gone": 135,
     "signal_forgotten": 292,
     "wakes_early": 443,

@@ -24,9 +24,9 @@ RARE = {
     "clock_lost": 503,
     "decided_twice": 149,
     "line_jumped": 282,
-    "reserved_is_gone": 135,
-    "signal_forgotten": 292,
-    "wakes_early": 443,
+    "reserved_is_gone": 337,
+    "signal_forgotten": 159,
+    "wakes_early": 391,
 }
 """The first seeds that find bugs which few find: tried before the others, to spare the search."""
 FAULTS = {

@@ -19,6 +19,7 @@ $$;
 
 -- What a run was told in super-steps from p_after, before p_upto, without what a rewind left
 -- behind: the results of its tools, its children and its signals, in the order of their places.
+-- A gap from checkpoint 0 on is a migration's: the state holds what was told in it.
 CREATE OR REPLACE FUNCTION runs_read_told(p_tenant uuid, p_run uuid, p_after int, p_upto int)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -46,7 +47,7 @@ BEGIN
     WHERE e.run_id = p_run AND e.super_step >= p_after AND e.super_step < p_upto
       AND e.kind IN ('tool', 'join', 'signal')
       AND NOT EXISTS (SELECT FROM jsonb_array_elements(v_skipped) AS gap
-        WHERE e.super_step BETWEEN (gap ->> 0)::int - 1 AND (gap ->> 1)::int)
+        WHERE (gap ->> 0)::int > 0 AND e.super_step BETWEEN (gap ->> 0)::int - 1 AND (gap ->> 1)::int)
     ORDER BY e.super_step, e.task COLLATE "C", e.ordinal LIMIT 501) AS told;
   IF v_run.parent_id IS NOT NULL THEN
     SELECT * INTO v_spawn FROM runs_effect WHERE run_id = v_run.parent_id AND kind = 'child'

@@ -27,7 +27,7 @@ def read(store: MemoryStore, run: RunRow, after: int, upto: int) -> Told:
         for place, row in sorted(run.effects.items())
         if after <= place.super_step < upto
         and row.kind in TELLING
-        and not any(a - 1 <= place.super_step <= b for a, b in gaps)
+        and not any(0 < a <= place.super_step + 1 and place.super_step <= b for a, b in gaps)
     ]
     top = store.runs[run.ancestors[-1]] if run.ancestors else run
     own: Json = stored(run.checkpoints[0].writes.get(INPUT)) if run.ancestors else None

@@ -12,6 +12,7 @@ from runs.ports import Claimed
 from tests.contract.broods import NOTHING, a_brood
 from tests.contract.builds import FIRST, a_model, a_save, a_tool, done, held, moved, put
 from tests.contract.grounds import LEASE, Ground, claim
+from tests.contract.test_store_migrating import newer
 from tests.contract.test_store_rewind import noted
 
 SIXTY_FIVE_KILOBYTES = 65 * 1024
@@ -107,6 +108,15 @@ def test_what_a_rewind_left_behind_was_never_told(ground: Ground) -> None:
 
     assert names(told) == [(0, "kept")]
     assert [list(ends) for ends in told.skipped] == [[2, 3]]
+
+
+def test_what_was_told_before_a_migration_of_the_state_is_told(ground: Ground) -> None:
+    run_id = ground.start("a")
+    claimed = step(ground, claim(ground, run_id), "read")
+    ground.store.save(claimed.lease, noted(claimed, [], "more", RunState.QUEUED), ttl=LEASE)
+    ground.migrate(run_id, to=newer(migrates={"1": lambda old: {**old, "sum": 7}}))
+
+    assert names(read(ground, claim(ground, run_id))) == [(0, "read")]
 
 
 def test_a_child_is_told_what_its_parent_s_ledger_says_of_its_input(ground: Ground) -> None:

@@ -10,6 +10,7 @@
     notices of approvals            due now, or their sender died; questions about to run out
     runs queued for a while         their message was lost: the broker forgot it
     runs in line                    admitted, where there is room and nobody else saw to it
+    tables that grew                analyzed, so that no plan of their beginnings outlives them
 
 A process of its own, with the system's role. It needs no broker: while that is away,
 everything is still found, and sent later. Running it twice, late, or not at all for a
@@ -134,6 +135,14 @@ DELETE FROM policy_idempotentanswer WHERE id IN (
 )
 """
 
+GROWN = """
+SELECT c.oid::regclass::text FROM pg_class AS c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relrowsecurity
+  AND pg_relation_size(c.oid) > 2 * greatest(c.relpages, 0) * current_setting('block_size')::int
+"""
+"""Tables of tenants' rows that are twice as large as when the planner last heard of them. Plans are
+kept for as long as a connection, and autovacuum looks once a minute: too late for a first rush."""
+
 FORGETTABLE = "SELECT tenant_id, run_id, days FROM runs_forgettable(NULL, %s)"
 MOST_FORGOTTEN: Final = 100
 """How many runs' history is removed in one tidying: the sweeper has other things to do."""
@@ -191,6 +200,14 @@ class Sweeper:
             connection.execute(FORGOTTEN_ANSWERS, {"batch": BATCH})
             connection.execute(FORGOTTEN_NOTICES, {"batch": BATCH})
         self.forget()
+
+    def analyze(self) -> int:
+        """Have the planner hear of tables that grew; plans that are in use are made anew."""
+        with self.pool.connection() as connection:
+            grown = [table for (table,) in connection.execute(GROWN)]
+            for table in grown:  # SKIP_LOCKED: autovacuum is at it, or a migration
+                connection.execute(f"ANALYZE (SKIP_LOCKED) {table}")
+        return len(grown)
 
     def forget(self) -> int:
         """Remove the history of runs that ended longer ago than their tenants keep it."""

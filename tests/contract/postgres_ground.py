@@ -126,6 +126,16 @@ class PostgresGround:
             left=row.deadline_left,
         )
 
+    def pages_read(self, call: str, *args: str | int) -> int:
+        """Count the pages that a call of a function reads, once its statements are planned."""
+        with self._scope(), connection.cursor() as cursor:
+            asked = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT {call}"
+            cursor.execute(asked, args)
+            cursor.execute(asked, args)
+            plan = cursor.fetchone()[0][0]["Plan"]
+        pages: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        return pages
+
     def events(self, run_id: str) -> list[tuple[int, str]]:
         with self._scope(), connection.cursor() as cursor:
             return [*cursor.execute("SELECT seq, type FROM runs_events(%s, 0, NULL)", [run_id])]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import connection
-
 from policy import tenancy
 from runs import queries
 from runs.core.lifecycle import RunState
@@ -73,17 +71,6 @@ def test_pages_of_events_begin_anywhere(postgres: PostgresGround) -> None:
     assert ends == [newest[:limit] for limit in range(1, len(told) + 2)]
 
 
-def read(ground: PostgresGround, call: str, *args: str | int) -> int:
-    """Count the pages that a function reads, once its statements are planned."""
-    with tenancy.scope(UUID(ground.tenant)), connection.cursor() as cursor:
-        asked = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT {call}"
-        cursor.execute(asked, args)
-        cursor.execute(asked, args)
-        plan = cursor.fetchone()[0][0]["Plan"]
-    pages: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-    return pages
-
-
 def test_a_long_run_is_loaded_and_told_with_as_few_pages_as_a_short_one(
     postgres: PostgresGround,
 ) -> None:
@@ -92,11 +79,11 @@ def test_a_long_run_is_loaded_and_told_with_as_few_pages_as_a_short_one(
     carried(postgres, long, LONG)
 
     loads = [
-        read(postgres, "runs_load(%s, %s, %s)", postgres.tenant, run_id, steps)
+        postgres.pages_read("runs_load(%s, %s, %s)", postgres.tenant, run_id, steps)
         for run_id, steps in ((short, 5), (long, LONG))
     ]
     tails = [
-        read(postgres, "runs_events(%s, %s, 5)", run_id, steps)
+        postgres.pages_read("runs_events(%s, %s, 5)", run_id, steps)
         for run_id, steps in ((short, 3), (long, LONG))
     ]
 

@@ -58,6 +58,7 @@ class Command(BaseCommand):
     def _round(self, sweeper: Sweeper, broker: Any, *, tidy: bool) -> None:
         try:
             found = sweeper.round()
+            sweeper.analyze()
             if tidy:
                 sweeper.tidy()
         except Exception:

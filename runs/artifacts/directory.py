@@ -18,7 +18,7 @@ class Directory(FileSystemStorage):
         return name
 
     def _save(self, name: str, content: Any) -> str:
-        """Write beside, make it last, put it in place."""
+        """Write beside, make it last, put it in place; so with every folder that may be new."""
         path = Path(self.path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = NamedTemporaryFile(dir=path.parent, prefix="beside-", delete=False)  # noqa: SIM115
@@ -32,7 +32,10 @@ class Directory(FileSystemStorage):
         except BaseException:
             Path(beside.name).unlink(missing_ok=True)
             raise
-        _make_last(path.parent)
+        for folder in (path.parent, *path.parent.parents):
+            _make_last(folder)
+            if folder == Path(self.location):
+                break
         return name
 
 

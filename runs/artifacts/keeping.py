@@ -18,8 +18,12 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any, Final, Protocol
 
+import structlog
+
 from runs.core.files import DIGEST
 from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile
+
+log = structlog.get_logger()
 
 LARGEST: Final = 25 * 1024 * 1024
 """Bytes of the largest artifact, where the settings say nothing else."""
@@ -71,7 +75,9 @@ class Artifacts:
             saved = self.storage().save(key, BytesIO(data))
             if saved != key:
                 self.storage().delete(saved)
-                raise OSError("it does not replace what is there: tell it to (file_overwrite)")
+                raise ArtifactsAway(
+                    "the storage of artifacts does not replace what is there (file_overwrite)"
+                )
         return digest
 
     def kept(self, tenant_id: str, digest: str) -> bytes:
@@ -137,10 +143,15 @@ def key_of(tenant_id: str, digest: str) -> str:
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Tell of a storage that cannot be reached, whatever it raises, as one kind of error."""
+    """Tell of a storage that cannot be reached, whatever it raises, as one kind of error.
+
+    What it said (a path, a bucket's name) is for the log: the error's words reach every tenant.
+    """
     try:
         yield
     except (ArtifactLost, ArtifactsAway):
         raise
     except Exception as error:
-        raise ArtifactsAway(f"{type(error).__name__}: {error}"[:500]) from error
+        log.warning("artifacts.away", error=f"{type(error).__name__}: {error}"[:500])
+        kind = type(error).__name__
+        raise ArtifactsAway(f"the storage of artifacts cannot be reached ({kind})") from error

@@ -265,7 +265,7 @@ def _row(row: Run) -> dict[str, Any]:
         "started_at": row.started_at,
         "finished_at": row.finished_at,
         "deadline": row.deadline_at,
-        "deadline_left": row.deadline_left and row.deadline_left.total_seconds(),
+        "deadline_left": None if (left := row.deadline_left) is None else left.total_seconds(),
         "deadline_stops_for_people": row.deadline_stops,
         "parent_id": row.parent_id,
     }

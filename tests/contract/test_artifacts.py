@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -122,10 +123,28 @@ class Away(InMemory):
 def test_a_storage_that_is_away_is_a_failure_of_its_own() -> None:
     artifacts = Artifacts(Away().itself)
 
-    with pytest.raises(ArtifactsAway, match="RuntimeError: no route to 01a1"):
+    with pytest.raises(ArtifactsAway, match=r"cannot be reached \(RuntimeError\)") as told:
         artifacts.keep(ACME, b"one")
     with pytest.raises(ArtifactsAway):
         artifacts.kept(ACME, "a" * 64)
+
+    assert ACME not in str(told.value), "where it lies is nobody's business"
+
+
+def test_every_folder_of_an_artifact_is_made_to_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, fsync = [], os.fsync
+
+    def seen(fileno: int) -> None:
+        made.append(str(Path(f"/proc/self/fd/{fileno}").readlink()))
+        fsync(fileno)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    digest = Artifacts(lambda: Directory(location=tmp_path)).keep(ACME, b"one")
+
+    tenant = tmp_path / ACME
+    assert made[1:] == [str(tenant / digest[:2]), str(tenant), str(tmp_path)]
 
 
 class Stubborn(InMemory):

@@ -266,6 +266,8 @@ def test_the_command_says_what_it_found(room: Room, capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out) == found
     with pytest.raises(CommandError, match="an hour"):
         call_command("artifacts", "--tenant", slug, "--hours", "0.5")
+    with pytest.raises(CommandError, match="infinity"):
+        call_command("artifacts", "--tenant", slug, "--hours", "inf")
 
 
 # --- Given out --------------------------------------------------------------------------------
@@ -302,6 +304,23 @@ def test_damaged_and_missing_bytes_are_told_and_never_given(
         assert (answer.status_code, answer.json()["code"]) == (500, "artifact_lost")
     room.decide(held, "approve")
     assert room.error(held).startswith("permanent_dependency: ask: the artifact")
+
+
+def test_a_storage_that_is_away_is_told_without_where_it_is(
+    room: Room, api: Api, held: str
+) -> None:
+    path = f"/api/v1/runs/{held}/artifacts"
+    place = kept(room, api.get(path).json()["results"][0]["digest"])
+    place.unlink()
+    place.mkdir()
+
+    answer = api.get(f"{path}/report.md")
+    room.decide(held, "approve")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "artifacts_unavailable")
+    said = "the storage of artifacts cannot be reached (IsADirectoryError)"
+    assert answer.json()["detail"] == said
+    assert room.error(held) == f"transient_dependency: ask: {said}"
 
 
 def test_a_viewer_sees_that_a_file_is_there_and_not_what_it_holds(room: Room, held: str) -> None:

@@ -155,6 +155,7 @@ def test_a_deadline_stops_while_a_person_decides_where_the_agent_says_so(room: R
     page = person.get(reverse("console-run", args=[run_id])).content.decode()
     room.decide(run_id, "approve")
     after = api.get(f"/api/v1/runs/{run_id}").json()
+    ended = person.get(reverse("console-run", args=[run_id])).content.decode()
 
     assert (waits["state"], waits["deadline"]) == ("interrupted", None)
     assert waits["deadline_stops_for_people"] is True
@@ -162,6 +163,35 @@ def test_a_deadline_stops_while_a_person_decides_where_the_agent_says_so(room: R
     assert re.search(r"stands still, (9 min \d+ s|10 min) left", page)
     assert (after["state"], after["deadline_left"]) == ("succeeded", None)
     assert after["deadline"] is not None
+    assert "stops while a person must act" not in page + ended
+
+
+def test_the_page_of_a_run_says_whether_its_deadline_stops_for_people(room: Room) -> None:
+    tenant = UUID(room.ground.tenant)
+    person = signed_in(a_person(tenant, "admin"), tenant)
+
+    async def sleep(ctx: Context) -> None:
+        await ctx.sleep(60)
+
+    def page_of(*, stops: bool) -> str:
+        program = replace(of(sleep), deadline_stops_for_people=stops)
+        run_id = room.play(program, deadline=timedelta(minutes=10))
+        assert room.state(run_id) == "waiting"
+        return person.get(reverse("console-run", args=[run_id])).content.decode()
+
+    assert "stops while a person must act" in page_of(stops=True)
+    assert "stops while a person must act" not in page_of(stops=False)
+
+
+def test_a_deadline_with_no_time_left_is_shown(room: Room) -> None:
+    tenant = UUID(room.ground.tenant)
+    room.apply(ASK_FIRST)
+    patient = replace(of(pay), deadline_stops_for_people=True)
+    run_id = room.play(patient, deadline=timedelta(minutes=10))
+    with room.scope():
+        Run.objects.filter(pk=run_id).update(deadline_left=timedelta(0))
+
+    assert Api(tenant, "operator").get(f"/api/v1/runs/{run_id}").json()["deadline_left"] == 0.0
 
 
 def test_a_deadline_passes_for_a_run_that_waits(room: Room) -> None:

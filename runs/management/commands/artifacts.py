@@ -52,8 +52,8 @@ class Command(BaseCommand):
                     by=OPERATOR,
                     dry_run=options["dry_run"],
                 )
-            except (ArtifactsAway, ValueError) as error:
-                raise CommandError(str(error)) from error
+            except (ArtifactsAway, ValueError, OverflowError) as error:
+                raise CommandError(str(error.__cause__ or error)) from error
             for name, count in asdict(found).items():
                 total[name] += count
         self.stdout.write(json.dumps({**total, "dry_run": options["dry_run"]}))

@@ -57,7 +57,8 @@ ADVISED = "SELECT tenant, run, event, data FROM runs_advised(%(batch)s)"
 
 DUE_TIMERS = """
 SELECT tenant_id, id, 'timer.due', '{}'::jsonb FROM runs_run
-WHERE state IN ('waiting', 'interrupted', 'paused') AND due_at <= clock_timestamp()
+WHERE state IN ('waiting', 'interrupted', 'paused') AND finished_at IS NULL
+  AND due_at <= clock_timestamp()
   AND reason NOT IN ('poison', 'version')
 ORDER BY due_at LIMIT %(batch)s
 """
@@ -73,7 +74,8 @@ LEFT_BEHIND = """
 UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
   SELECT id FROM runs_run
   WHERE coalesce(nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
-    AND queue_at IS NULL AND (state = 'queued' OR (state = 'running' AND open_tasks = 0
+    AND finished_at IS NULL AND queue_at IS NULL
+    AND (state = 'queued' OR (state = 'running' AND open_tasks = 0
       AND (lease_expires_at IS NULL OR lease_expires_at <= clock_timestamp())))
   ORDER BY nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE SKIP LOCKED
 ) RETURNING tenant_id, id, NULL::int, ''
@@ -85,6 +87,7 @@ WHERE (run_id, super_step, task) IN (
   SELECT t.run_id, t.super_step, t.task FROM runs_task AS t
   JOIN runs_run AS r ON r.id = t.run_id AND r.state = 'running' AND r.super_step = t.super_step
   WHERE coalesce(t.nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
+    AND t.result IS NULL
     AND (t.state = 'pending' OR (t.state = 'running' AND t.lease_expires_at <= clock_timestamp()))
   ORDER BY t.nudged_at NULLS FIRST LIMIT %(batch)s FOR NO KEY UPDATE OF t SKIP LOCKED
 ) RETURNING tenant_id, run_id, super_step, task
@@ -94,7 +97,7 @@ LEFT_FAMILY = """
 UPDATE runs_run SET nudged_at = clock_timestamp() WHERE id IN (
   SELECT r.id FROM runs_run AS r
   WHERE coalesce(r.nudged_at, '-infinity') < clock_timestamp() - make_interval(secs => %(patience)s)
-    AND r.state IN ('waiting', 'interrupted', 'paused') AND (
+    AND r.state IN ('waiting', 'interrupted', 'paused') AND r.finished_at IS NULL AND (
       (r.join_id IS NOT NULL AND runs_called_off(r.ancestor_ids, r.join_id))
       OR (r.reason NOT IN ('poison', 'version') AND r.id IN (
         SELECT j.run_id FROM runs_join AS j

@@ -11,7 +11,7 @@ from policy.core.actor import Actor
 from runs import queries
 from runs.agents.versions import why_not
 from runs.core.checkpoint import Checkpoint as Point
-from runs.core.lifecycle import FINAL, Reason, RunState
+from runs.core.lifecycle import Reason, RunState
 from runs.errors import IllegalMove
 from runs.models import Checkpoint, Run
 from runs.operations.resume import resume_run
@@ -39,7 +39,7 @@ def _too_new(version: LiveVersion) -> str:
     newest = Checkpoint.objects.filter(
         run_id=OuterRef("pk"), super_step=OuterRef("super_step"), head__v__gt=Point.VERSION
     )
-    runs = Run.objects.filter(agent_version_id=version.id).exclude(state__in=FINAL)
+    runs = Run.objects.filter(agent_version_id=version.id, finished_at=None)
     newer = runs.filter(Exists(newest)).count()
     return f"{newer} stand at checkpoints that newer code wrote" if newer else ""
 
@@ -48,7 +48,10 @@ def resume_returned(checked: Iterable[Checked], *, by: Actor) -> int:
     """Resume parked runs of versions that this code can run (again), and count them."""
     back = [one.version.id for one in checked if not one.why]
     parked = Run.objects.filter(
-        agent_version_id__in=back, state=RunState.INTERRUPTED, reason=Reason.VERSION
+        agent_version_id__in=back,
+        state=RunState.INTERRUPTED,
+        reason=Reason.VERSION,
+        finished_at=None,
     )
     resumed = 0
     for run_id in list(parked.order_by("id").values_list("id", flat=True)):

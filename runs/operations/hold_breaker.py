@@ -50,7 +50,7 @@ def hold_breaker(
 def _call_upon_waiting(dependency: str, position: str) -> None:
     waiting = (
         Run.objects.select_for_update(no_key=True)
-        .filter(state=RunState.WAITING, reason=Reason.BREAKER)
+        .filter(state=RunState.WAITING, reason=Reason.BREAKER, finished_at=None)
         .order_by("id")
     )
     for run in waiting:

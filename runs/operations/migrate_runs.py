@@ -21,7 +21,7 @@ from runs.agents.versions import pinned, program_of, resolve
 from runs.core.checkpoint import Checkpoint as Point
 from runs.core.checkpoint import encode
 from runs.core.graph import INPUT
-from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.core.lifecycle import HELD_BACK, Reason, RunState
 from runs.core.recorded.migrate import Moved, migrated
 from runs.core.recorded.travel import rewound
 from runs.errors import InvalidInput, Misfit, UnknownMigration, UnknownVersion
@@ -71,7 +71,7 @@ def pinned_to(
     version: AgentVersion, *, after: UUID | None = None, most: int | None = None
 ) -> list[UUID]:
     """List the runs of a version that have not ended, the oldest first; `after` one of them."""
-    rows = Run.objects.filter(agent_version=version).exclude(state__in=FINAL)
+    rows = Run.objects.filter(agent_version=version, finished_at=None)
     rows = rows if after is None else rows.filter(id__gt=after)
     return list(rows.order_by("id").values_list("id", flat=True)[:most])
 

@@ -18,7 +18,6 @@ from policy.core.json import JsonObject
 from policy.core.money import Balance, Extra, Unit
 from policy.errors import InvalidRaise
 from policy.models import Budget, BudgetRaise, RaiseKind, RaiseProposal
-from runs.core.lifecycle import FINAL
 from runs.errors import UnknownBudget
 from runs.models import Run
 from runs.nudging import wake
@@ -122,8 +121,7 @@ def runs_under(budget_id: UUID) -> list[Run]:
     """Lock the runs under a budget that are not ended, before anybody locks the budget."""
     return list(
         Run.objects.select_for_update(no_key=True)
-        .filter(budget_ids__contains=[budget_id])
-        .exclude(state__in=FINAL)
+        .filter(budget_ids__contains=[budget_id], finished_at=None)
         .order_by("id")
     )
 
@@ -139,10 +137,8 @@ def call_upon(budget: Budget, runs: list[Run], news: JsonObject) -> None:
 def _wake_late_comers(tenant_id: UUID, budget_id: UUID, seen: set[UUID], news: JsonObject) -> None:
     """Wake runs that started, and were refused the money, while the limit was being raised."""
     with tenancy.scope(tenant_id):
-        late = (
-            Run.objects.filter(budget_ids__contains=[budget_id])
-            .exclude(state__in=FINAL)
-            .exclude(id__in=seen)
+        late = Run.objects.filter(budget_ids__contains=[budget_id], finished_at=None).exclude(
+            id__in=seen
         )
         for run_id in late.order_by("id").values_list("id", flat=True):
             wake(tenant_id, run_id, "budget.raised", news)

@@ -233,7 +233,7 @@ def known_budget(budget_id: UUID) -> BudgetView:
 def counts_by_state() -> dict[str, int]:
     """Count the scope's runs that are not ended, by state."""
     counts: dict[str, int] = {}
-    states = Run.objects.exclude(state__in=FINAL_STATES).values_list("state", flat=True)
+    states = Run.objects.filter(finished_at=None).values_list("state", flat=True)
     for state in states:
         counts[state] = counts.get(state, 0) + 1
     return counts

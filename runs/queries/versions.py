@@ -8,7 +8,6 @@ from uuid import UUID
 from django.db.models import Count
 
 from runs.models import Run, RunMigration
-from runs.queries.values import FINAL_STATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ def migration_checkpoints(run_id: UUID) -> frozenset[int]:
 def live_versions() -> list[LiveVersion]:
     """List the versions that the scope's unfinished runs are pinned to, by agent and version."""
     rows = (
-        Run.objects.exclude(state__in=FINAL_STATES)
+        Run.objects.filter(finished_at=None)
         .values("agent_version_id", "agent_name", "agent_version__version", "state", "reason")
         .annotate(runs=Count("id"))
         .order_by("agent_name", "agent_version__version", "state", "reason")

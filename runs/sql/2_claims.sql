@@ -229,7 +229,8 @@ BEGIN
   DELETE FROM public.runs_workerslots WHERE worker = p_worker;
   WITH held AS (
     SELECT id FROM public.runs_run
-      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      WHERE state = 'running' AND finished_at IS NULL AND worker = p_worker
+        AND lease_expires_at > clock_timestamp()
       ORDER BY id FOR NO KEY UPDATE
   ), freed AS (
     UPDATE public.runs_run
@@ -242,7 +243,8 @@ BEGIN
   ) SELECT count(*) INTO v_runs FROM nudged;
   WITH held AS (
     SELECT run_id, super_step, task FROM public.runs_task
-      WHERE state = 'running' AND worker = p_worker AND lease_expires_at > clock_timestamp()
+      WHERE state = 'running' AND result IS NULL AND worker = p_worker
+        AND lease_expires_at > clock_timestamp()
       ORDER BY run_id, super_step, task FOR NO KEY UPDATE
   ), freed AS (
     UPDATE public.runs_task

@@ -32,8 +32,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
 SET jit = off SET enable_seqscan = off AS $$
   SELECT public.runs_seats()
     - (SELECT count(*) FROM public.runs_run
-        WHERE state IN ('queued', 'running') AND queue_at IS NULL)::int
-    - (SELECT count(*) FROM public.runs_task WHERE state = 'pending' AND state <> 'settled')::int
+        WHERE state IN ('queued', 'running') AND queue_at IS NULL AND finished_at IS NULL)::int
+    - (SELECT count(*) FROM public.runs_task WHERE state = 'pending' AND result IS NULL)::int
 $$;
 
 -- How many messages of work that is to be taken there should be: admitted runs and tasks that nobody
@@ -42,10 +42,11 @@ CREATE OR REPLACE FUNCTION runs_awaited() RETURNS int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
 SET jit = off SET enable_seqscan = off AS $$
   SELECT (SELECT count(*) FROM public.runs_run
-      WHERE state IN ('queued', 'running') AND queue_at IS NULL AND (state = 'queued'
+      WHERE state IN ('queued', 'running') AND queue_at IS NULL AND finished_at IS NULL
+        AND (state = 'queued'
         OR (open_tasks = 0 AND coalesce(lease_expires_at <= clock_timestamp(), true))))::int
     + (SELECT count(*) FROM public.runs_task
-        WHERE state <> 'settled' AND (state = 'pending' OR lease_expires_at <= clock_timestamp()))::int
+        WHERE result IS NULL AND (state = 'pending' OR lease_expires_at <= clock_timestamp()))::int
 $$;
 
 -- Where in its tenant's line a run stands: as if it had come at that moment. What was begun goes

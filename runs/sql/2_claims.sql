@@ -9,11 +9,12 @@ DECLARE
 BEGIN
   SELECT head INTO v_head FROM runs_checkpoint
     WHERE run_id = p_run AND super_step = p_super_step;
-  -- Each value by the key of its row: a join is free to read all checkpoints of the run.
+  -- Each value by the key of its row: a join is free to read all checkpoints of the run, and a
+  -- text that is cast where it is compared is no key of an index beneath row-level security.
   SELECT jsonb_object_agg(w.key, (SELECT c.writes -> w.key FROM runs_checkpoint AS c
-      WHERE c.run_id = p_run AND c.super_step = w.value::int)) INTO v_values
-    FROM jsonb_each_text(v_head -> 'written') AS w
-    WHERE v_head -> 'logs' IS NULL OR NOT v_head -> 'logs' ? w.key;
+      WHERE c.run_id = p_run AND c.super_step = w.step)) INTO v_values
+    FROM (SELECT key, value::int AS step FROM jsonb_each_text(v_head -> 'written')
+      WHERE v_head -> 'logs' IS NULL OR NOT v_head -> 'logs' ? key OFFSET 0) AS w;
   RETURN jsonb_build_object(
     'head', v_head,
     'values', coalesce(v_values, '{}'),

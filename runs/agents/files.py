@@ -139,4 +139,4 @@ class WithSyncFiles:
 def _bytes(data: bytes | str, media_type: str) -> tuple[bytes, str]:
     if isinstance(data, str):
         return data.encode(), media_type or TEXT
-    return bytes(data), media_type or BYTES
+    return memoryview(data).tobytes(), media_type or BYTES  # bytes(5) would be five zeros

@@ -216,6 +216,16 @@ def test_a_task_writes_as_often_as_it_may_ask() -> None:
     assert (done.state, "200" in done.error) == ("failed", True)
 
 
+def test_a_number_is_no_content_of_a_file() -> None:
+    async def counts(ctx: Context) -> None:
+        amount: Any = 5
+        await ctx.files.write("a", amount)
+
+    done = played(counts)
+
+    assert (done.state, "bytes-like" in done.error) == ("failed", True)
+
+
 # --- Merging ----------------------------------------------------------------------------------
 
 

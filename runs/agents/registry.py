@@ -33,6 +33,7 @@ AutonomyName: TypeAlias = Literal[
 F = TypeVar("F", bound=Callable[..., Any])
 
 _AGENTS: dict[tuple[str, str], Program] = {}
+_LOADED: dict[tuple[str, str], Program] = {}
 
 
 def code_agents() -> Mapping[tuple[str, str], Program]:
@@ -48,14 +49,17 @@ def latest(name: str) -> Program | None:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Let the agents declared within be the only ones, and forget them afterwards."""
+    """Let the agents declared within be the only ones, and forget them afterwards.
+
+    What was loaded from folders meanwhile stays: a module is imported once and declares once.
+    """
     before = dict(_AGENTS)
     _AGENTS.clear()
     try:
         yield
     finally:
         _AGENTS.clear()
-        _AGENTS.update(before)
+        _AGENTS.update(before | _LOADED)
 
 
 def register(program: Program) -> Program:
@@ -145,11 +149,13 @@ def load(paths: Iterable[Path]) -> None:
     known = list(getattr(package, "__path__", ()))
     package.__path__ = [*known, *(str(f) for f in folders if str(f) not in known)]
     importlib.invalidate_caches()
+    before = dict(_AGENTS)
     for folder in folders:
         for found in sorted(folder.glob("*")):
             source = found / "__init__.py" if found.is_dir() else found
             if source.suffix == ".py" and source.exists() and not found.name.startswith("_"):
                 importlib.import_module(f"agents.{found.stem}")
+    _LOADED.update((key, made) for key, made in _AGENTS.items() if before.get(key) is not made)
 
 
 def _types(function: Callable[..., Any]) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:

@@ -59,7 +59,9 @@ def apart() -> Iterator[None]:
         yield
     finally:
         _AGENTS.clear()
-        _AGENTS.update(before | _LOADED)
+        _AGENTS.update(before)
+        for key, made in _LOADED.items():
+            _AGENTS.setdefault(key, made)
 
 
 def register(program: Program) -> Program:

@@ -120,17 +120,27 @@ class Schedule:
         for _ in range(FAULTY_STEPS if self.ground.faulty else 0):
             self._step()
         self._quiet()
-        for _ in range(QUIET_STEPS):
-            if self._is_over and all(worker.is_idle for worker in self.workers):
-                break
-            self._step()
         verdict.judge(self.ground)
         for worker in self.workers:
             worker.kill()
 
     def _quiet(self) -> None:
+        """Let it end: the steps that it has for that count from when the last sleeper wakes.
+
+        What began among the faults may sleep for an hour yet, and others that wait for its
+        money look for it every few seconds.
+        """
         self.ground.faulty = False
         self.ground.tell("quiet")
+        now = self.ground.clock.now
+        woken = max((worker.until or now for worker in self.workers), default=now)
+        for is_enough in (lambda: self.ground.clock.now > woken, lambda: False):
+            for _ in range(QUIET_STEPS):
+                if self._is_over and all(worker.is_idle for worker in self.workers):
+                    return
+                if is_enough():
+                    break
+                self._step()
 
     # --- One step ----------------------------------------------------------------------------
 

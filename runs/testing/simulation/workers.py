@@ -273,7 +273,7 @@ class _World(OpenGate):
         credential: Any,  # noqa: ARG002 - it needs none
         *,
         key: str,
-        timeout: float,  # noqa: ARG002 - it is never that slow
+        timeout: float,  # noqa: ARG002 - a slow one is late for everything, even for that
     ) -> Outcome:
         """Ask the model."""
         self._worker.turn()

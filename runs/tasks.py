@@ -6,8 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
+from celery.worker.control import inspect_command
 
 from policy.operations.deliver import deliver
+from runs.artifacts.here import kept_here
+from runs.artifacts.probing import PROBE, unlike
 from runs.operations.backtest import carry_out
 from runs.outbox import ADVANCE, BACKTEST, DELIVER
 from runs.ports import Nudge
@@ -36,3 +39,9 @@ def run_backtest(self: Any, /, *, tenant_id: str, backtest_id: str, **_: object)
 def deliver_notice(*, tenant_id: str, notice_id: str, **_: object) -> str:
     """Try a notice that is due. Losing, doubling or delaying this message is harmless."""
     return deliver(UUID(tenant_id), UUID(notice_id))
+
+
+@inspect_command(name=PROBE, args=[("key", str)])
+def look_for_probe(_state: Any, key: str) -> dict[str, str]:
+    """Say why this worker does not read a probe of the storage of artifacts; `doctor` asks."""
+    return {"why": unlike(kept_here().storage(), key)}

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import django
 import psycopg
@@ -19,6 +19,10 @@ from agentops.servers import ServerUnavailable, given
 LONGEST_SKEW: Final = 2.0
 SHORTEST_KEY: Final = 32
 PING_SECONDS: Final = 2.0
+SHARE: Final = (
+    "give every machine the same storage (AGENTOPS_ARTIFACTS, or _BACKEND and _OPTIONS), "
+    "and every process the same user"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Check:
 
 
 def look(only: str = "") -> list[Check]:
-    """Make all checks, or the one of this name. None of them raises, none changes anything."""
+    """Make all checks, or the one of this name. None of them raises, none leaves anything."""
     return [_made(name, check) for name, check in CHECKS.items() if only in {"", name}]
 
 
@@ -116,6 +120,42 @@ def _sweeper() -> tuple[str, str]:
     return "its heart beats", ""
 
 
+def _artifacts() -> tuple[str, str]:
+    """Let a probe lie there for as long as it takes to read it, here and in every worker."""
+    _settings()
+    from runs.artifacts.here import kept_here, place  # noqa: PLC0415 - needs settings
+    from runs.artifacts.probing import probed  # noqa: PLC0415
+    from runs.errors import ArtifactsAway  # noqa: PLC0415
+
+    try:
+        with probed(kept_here().storage()) as key:
+            answers = _seen_by_workers(key)
+    except ArtifactsAway as error:
+        why = error.__cause__
+        found = f"{error}: {why}" if why else str(error)
+        return found, f"see to it that {place()} is there, and that web and workers may write to it"
+    blind = {name: said["why"] for name, said in answers.items() if said["why"]}
+    if blind:
+        name, why = min(blind.items())
+        return f"{name} does not find what was written to {place()} here: {why}", SHARE
+    seen = f"read by {', '.join(sorted(answers))}" if answers else "no worker said it reads it"
+    return f"{place()}; {seen}", ""
+
+
+def _seen_by_workers(key: str) -> dict[str, dict[str, str]]:
+    """Ask each worker for a probe; whoever does not know the question, or is busy, is left out."""
+    from agentops.celery import app  # noqa: PLC0415 - needs settings
+    from runs.artifacts.probing import PROBE  # noqa: PLC0415
+
+    asked: dict[str, Any] = {"arguments": {"key": key}, "reply": True, "timeout": PING_SECONDS}
+    try:
+        told = app.control.broadcast(PROBE, **asked)
+    except (OSError, OperationalError):
+        return {}
+    answers = {name: said for answer in told or () for name, said in answer.items()}
+    return {name: said for name, said in answers.items() if "why" in said}
+
+
 def _settings() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentops.settings")
     os.environ.setdefault("AGENTOPS_DATABASE_ROLE", "system")
@@ -130,4 +170,5 @@ CHECKS: Final[dict[str, Callable[[], tuple[str, str]]]] = {
     "migrations": _migrations,
     "worker": _worker,
     "sweeper": _sweeper,
+    "artifacts": _artifacts,
 }

@@ -15,6 +15,12 @@ def _storage() -> Storage:
     return found
 
 
+def place() -> str:
+    """Name where they lie, for operators: a directory, or the kind of storage."""
+    configured = settings.STORAGES["artifacts"]
+    return str(configured["OPTIONS"].get("location") or configured["BACKEND"])
+
+
 @lru_cache(maxsize=1)
 def kept_here() -> Artifacts:
     """Give them, over `STORAGES["artifacts"]` of the settings."""

@@ -71,13 +71,8 @@ class Artifacts:
             raise InvalidFile(f"a file has {self.largest} bytes at most, and this {len(data)}")
         digest = hashlib.sha256(data).hexdigest()
         key = key_of(tenant_id, digest)
-        with _reached():
-            saved = self.storage().save(key, BytesIO(data))
-            if saved != key:
-                self.storage().delete(saved)
-                raise ArtifactsAway(
-                    "the storage of artifacts does not replace what is there (file_overwrite)"
-                )
+        with reached():
+            put(self.storage(), key, data)
         return digest
 
     def kept(self, tenant_id: str, digest: str) -> bytes:
@@ -87,7 +82,7 @@ class Artifacts:
             ArtifactLost: they are not there, or are others.
             ArtifactsAway: they cannot be read now.
         """
-        with _reached():
+        with reached():
             try:
                 with self.storage().open(key_of(tenant_id, digest)) as stored:
                     data: bytes = stored.read()
@@ -103,7 +98,7 @@ class Artifacts:
         Raises:
             ArtifactsAway: it cannot be listed now.
         """
-        with _reached():
+        with reached():
             for folder in self._list(tenant_id)[0]:
                 for name in self._list(f"{tenant_id}/{folder}")[1]:
                     if self._is_old(f"{tenant_id}/{folder}/{name}", before):
@@ -115,7 +110,7 @@ class Artifacts:
         Raises:
             ArtifactsAway: it cannot be removed now.
         """
-        with _reached():
+        with reached():
             if not self._is_old(key, before):
                 return False
             self.storage().delete(key)
@@ -141,8 +136,23 @@ def key_of(tenant_id: str, digest: str) -> str:
     return f"{tenant_id}/{digest[:2]}/{digest}"
 
 
+def put(storage: Storage, key: str, data: bytes) -> None:
+    """Store bytes under a name, in place of what is there.
+
+    Raises:
+        ArtifactsAway: they cannot be stored now, or only beside what is there.
+    """
+    with reached():
+        saved = storage.save(key, BytesIO(data))
+        if saved != key:
+            storage.delete(saved)
+            raise ArtifactsAway(
+                "the storage of artifacts does not replace what is there (file_overwrite)"
+            )
+
+
 @contextmanager
-def _reached() -> Iterator[None]:
+def reached() -> Iterator[None]:
     """Tell of a storage that cannot be reached, whatever it raises, as one kind of error.
 
     What it said (a path, a bucket's name) is for the log: the error's words reach every tenant.

@@ -41,7 +41,7 @@ class InMemory:
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """List folders and files, by the names that begin so."""
-        inside = f"{path}/"
+        inside = f"{path}/" if path else ""
         below = [name.removeprefix(inside) for name in self.stored if name.startswith(inside)]
         folders = {name.partition("/")[0] for name in below if "/" in name}
         return sorted(folders), sorted(name for name in below if "/" not in name)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from runs.artifacts import Artifacts
 from runs.artifacts.directory import Directory
 from runs.artifacts.keeping import Storage, key_of
+from runs.artifacts.probing import probed, unlike
 from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile
 from runs.testing.artifacts import InMemory
 
@@ -178,3 +179,41 @@ def test_nothing_is_left_beside_what_is_kept(tmp_path: Path) -> None:
 def test_a_name_is_no_place() -> None:
     with pytest.raises(ValueError, match="no digest"):
         key_of(ACME, "../../etc/passwd")
+
+
+def test_a_probe_lies_there_meanwhile_and_not_longer(storage: Storage) -> None:
+    with probed(storage) as key:
+        assert unlike(storage, key) == ""
+        assert unlike(storage, f"{key}0") == "it is not there"
+        storage.save(key, BytesIO(b"other"))
+        assert unlike(storage, key) == "it is not what was written"
+
+    assert storage.listdir("") == ([], [])
+    assert unlike(storage, f"{ACME}/../{key}") == "it is no probe"
+
+
+class Forgetful(InMemory):
+    """A storage that takes what it is given, and gives nothing back."""
+
+    def open(self, name: str) -> BytesIO:
+        raise FileNotFoundError(name)
+
+
+def test_a_probe_tells_of_a_storage_that_keeps_nothing() -> None:
+    with (
+        pytest.raises(ArtifactsAway, match="does not keep what it is given: it is not there"),
+        probed(forgetful := Forgetful()),
+    ):
+        pass
+
+    assert forgetful.stored == {}
+
+
+def test_a_probe_tells_of_a_directory_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    with (
+        pytest.raises(ArtifactsAway, match="NotADirectoryError"),
+        probed(Directory(location=tmp_path / "file" / "below")),
+    ):
+        pass

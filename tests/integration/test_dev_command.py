@@ -91,7 +91,16 @@ def left_behind(state: Path) -> list[int]:
     return [left.pid for run in runs for left in process_ids.carrying(MARK, str(run))]
 
 
-def test_one_command_starts_everything_and_a_signal_ends_everything(state: Path) -> None:
+def artifacts(state: Path, **extra: str) -> dict[str, Any]:
+    """Look at the artifacts only, with the environment that this machine has."""
+    told = manage(state, "doctor", "--json", "--only", "artifacts", **extra)
+    [found] = json.loads(told.stdout)["checks"]
+    return dict(found)
+
+
+def test_one_command_starts_everything_and_a_signal_ends_everything(
+    state: Path, tmp_path: Path
+) -> None:
     with dev(state) as started:
         printed = read_until(started, "Now:")
         found = status(state)
@@ -100,6 +109,11 @@ def test_one_command_starts_everything_and_a_signal_ends_everything(state: Path)
         assert "AgentOps dev server is ready" in printed
         assert set(found["processes"]) == PROCESSES
         assert doctor.returncode == 0, doctor.stdout
+        assert f"{state / 'artifacts'}; read by worker-" in doctor.stdout
+        assert not any((state / "artifacts").iterdir())
+        alone = artifacts(state, AGENTOPS_ARTIFACTS=str(tmp_path / "mine"))
+        assert "does not find what was written" in alone["detail"]
+        assert "AGENTOPS_ARTIFACTS" in alone["cure"]
         for path in ("/api/v1/health", found["sign_in_path"], "/admin/login/"):
             with urllib.request.urlopen(found["web"] + path) as answer:  # noqa: S310 - our own
                 assert answer.status == 200
@@ -193,6 +207,7 @@ def test_doctor_names_what_is_ill_and_its_cure(state: Path) -> None:
         DATABASE_URL="postgresql://u:secret@127.0.0.1:1/none",
         REDIS_URL="redis://127.0.0.1:1/0",
         AGENTOPS_SECRET_KEY="short",
+        AGENTOPS_ARTIFACTS=str(Path(__file__) / "below a file"),
     )
 
     assert ill.returncode == 1, ill.stderr

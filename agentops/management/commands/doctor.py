@@ -21,7 +21,7 @@ NOTHING_THERE: Final = 2
 
 
 class Command(BaseCommand):
-    """Check database, Redis, clocks, migrations, workers, sweeper and secret key."""
+    """Check database, Redis, clocks, migrations, workers, sweeper, artifacts and secret key."""
 
     help = __doc__ or ""
     requires_system_checks = []

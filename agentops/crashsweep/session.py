@@ -18,6 +18,7 @@ from runs.faults import VARIABLE
 
 PATIENCE_SECONDS: Final = 40.0
 TRIES: Final = 3
+GOOD: Final = "succeeded"
 NOBODY: Final = Hit("nobody", 0)
 QUICK: Final = {
     "AGENTOPS_LEASE_SECONDS": "1",
@@ -112,7 +113,9 @@ class _Session:
         hits = Counter((self.faults / "hits").read_text("utf-8").split())
         ends = self.shown.ends(list(ids.values()))
         twins = {agent: ends[run] for agent, run in ids.items()}
-        if wrong := self._wrong(ids, twins, ends)[0]:
+        wrong = self._wrong(ids, twins, ends)[0]
+        wrong += [f"{name}: {end['state']}" for name, end in twins.items() if end["state"] != GOOD]
+        if wrong:
             raise WrongPlayError(f"even without a fault: {', '.join(wrong)}")
         return twins, dict(hits)
 
@@ -176,6 +179,7 @@ class _Session:
     def _play(self, hit: Hit) -> dict[str, str]:
         """Play every agent once, with a kill at a hit."""
         self.plays += 1
+        self.shown.forget_files()
         self._arm(hit)
         try:
             ids = self.shown.start(f"play-{self.plays}", AGENTS)

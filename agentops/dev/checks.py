@@ -131,8 +131,8 @@ def _artifacts() -> tuple[str, str]:
         with probed(kept_here().storage()) as key:
             answers = _seen_by_workers(key)
     except ArtifactsAway as error:
-        why = error.__cause__
-        found = f"{error}: {why}" if why else str(error)
+        cause = error.__cause__
+        found = f"{error}: {cause}" if cause else str(error)
         return found, f"see to it that {place()} is there, and that web and workers may write to it"
     blind = {name: said["why"] for name, said in answers.items() if said["why"]}
     if blind:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 CALLED_OFF: Final = "cancelled"
 SAME: Final = ("state", "output", "error_class", "super_step", "checkpoints", "effects")
-TRUE: Final = ("events_whole", "money_adds_up", "nothing_reserved")
+TRUE: Final = ("events_whole", "money_adds_up", "nothing_reserved", "files_there")
 
 End = Mapping[str, Any]
 

@@ -6,12 +6,15 @@ Its children are named after the place that spawned them, here and in what the r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from agentops.proving import driver
 from policy import tenancy
+from runs.artifacts.here import kept_here
+from runs.core.files import FILES
+from runs.errors import ArtifactLost
 
 JOIN: Final = "join"
 RUN: Final = """
@@ -52,6 +55,7 @@ def ends(tenant_id: UUID, ids: list[str]) -> dict[str, Any]:
 def _end(run: str) -> dict[str, Any]:
     names = _names(run)
     row = _json(RUN, run, names)
+    checkpoints = _json(CHECKPOINTS, run, names)
     [(events, last)] = driver.rows(EVENTS, [run])
     [(adds_up, nothing_reserved)] = driver.rows(MONEY, {"run": UUID(run), "budget": row["budget"]})
     return {
@@ -60,13 +64,28 @@ def _end(run: str) -> dict[str, Any]:
         "state": row["state"],
         "output": row["output"],
         "error_class": row["error_class"],
-        "checkpoints": _json(CHECKPOINTS, run, names),
+        "checkpoints": checkpoints,
         "effects": _json(EFFECTS, run, names),
         "super_step": row["super_step"],
         "events_whole": events == last == row["event_seq"],
         "money_adds_up": adds_up,
         "nothing_reserved": nothing_reserved,
+        "files_there": all(_is_there(digest) for digest in _named(checkpoints)),
     }
+
+
+def _named(checkpoints: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Collect the digests of the files that checkpoints name."""
+    written = [file for row in checkpoints for file in row["writes"].get(FILES, {}).values()]
+    return {file["digest"] for file in written if file is not None}
+
+
+def _is_there(digest: str) -> bool:
+    try:
+        kept_here().kept(str(tenancy.required("Artifact")), digest)
+    except ArtifactLost:
+        return False
+    return True
 
 
 def _names(run: str) -> dict[str, str]:

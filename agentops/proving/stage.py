@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sys
 import time
 import urllib.request
@@ -33,6 +34,7 @@ AGENTS: Final = (
     "doubtful",
     "family",
     "clan",
+    "clerk",
 )
 NURSERY: Final = "agentops.workers"
 OUTSIDE: Final = "AGENTOPS_PROVING_OUTSIDE"
@@ -98,6 +100,10 @@ class Stage:
         """Read how runs ended."""
         return self.ask({"ends": list(ids)})
 
+    def forget_files(self) -> None:
+        """Remove the bytes of all files, so that what a play names it has kept itself."""
+        shutil.rmtree(self.state / "artifacts", ignore_errors=True)
+
     def outside(self) -> dict[str, list[dict[str, Any]]]:
         """Read the outside's ledger, by run."""
         with urllib.request.urlopen(f"{self.environment[OUTSIDE]}/ledger", timeout=20) as answer:  # noqa: S310 - ours
@@ -132,6 +138,9 @@ def stage(
             "AGENTOPS_BREAKER_SECONDS": "0.5",  # they open here, too: nobody waits half a minute
             "AGENTOPS_AGENTS": "agentops/proving/agents",
             OUTSIDE: f"http://127.0.0.1:{port}",
+            "AGENTOPS_ARTIFACTS": str(state / "artifacts"),
+            "AGENTOPS_ARTIFACTS_BACKEND": "runs.artifacts.directory.Directory",
+            "AGENTOPS_ARTIFACTS_OPTIONS": "",
             **settings,
         }
         migrate(variables, state / "logs")

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage
 
+from runs import faults
+
 
 class Directory(FileSystemStorage):
     """A directory in which what is saved replaces what is there, in one step."""
@@ -28,6 +30,7 @@ class Directory(FileSystemStorage):
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
+            faults.point("file.beside")
             Path(beside.name).replace(path)
         except BaseException:
             Path(beside.name).unlink(missing_ok=True)

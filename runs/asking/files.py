@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any, Final, Protocol, TypeVar
 
 from policy.core.json import Json
+from runs import faults
 from runs.asking.asker import Asker
 from runs.core.files import FILES, File, listed, named, typed
 from runs.errors import TooManyEffects, UnknownFile
@@ -47,7 +48,9 @@ class Filed:
         named(name), typed(media_type)
         turn = self._turn()
         shell, tenant = self.asker.shell, self.asker.claimed.lease.tenant_id
+        faults.point("file.before")
         digest = await self.meanwhile(partial(shell.loop.aside, shell.world.keep, tenant, data))
+        faults.point("file.kept")
         file = File(digest=digest, size=len(data), media_type=media_type)
         self._note(name, turn, file)
         return file

@@ -219,6 +219,32 @@ async def child(ctx: Context, given: Any) -> str:
     return said
 
 
+async def _draft(ctx: Context) -> None:
+    await ctx.files.write("letter", "drafted")
+    said = await ctx.tool("outside.pay", what="postage")
+    await ctx.files.write("receipt", said)
+
+
+async def _send(ctx: Context) -> dict[str, Any]:
+    receipt = (await ctx.files.read("receipt")).decode()
+    letter = (await ctx.files.read("letter")).decode()
+    await ctx.files.write("letter", f"{letter}, {receipt}")
+    ctx.files.remove("receipt")
+    return {"output": [letter, receipt]}
+
+
+graph_agent(
+    "clerk",
+    version="1",
+    of=graph(
+        Node(name="draft", run=_draft, then=("send",)),
+        Node(name="send", run=_send),
+        start="draft",
+    ),
+    tools=TOOLS,
+)
+
+
 def _good(results: Sequence[ChildResult]) -> list[Any]:
     return [one.output for one in results if one.succeeded]
 

@@ -26,6 +26,7 @@ def end(run: str, **changed: Any) -> dict[str, Any]:
         "events_whole": True,
         "money_adds_up": True,
         "nothing_reserved": True,
+        "files_there": True,
     }
     return {**whole, **changed}
 
@@ -49,6 +50,7 @@ def test_ids_and_tokens_make_no_difference() -> None:
         {"money_adds_up": False},
         {"events_whole": False},
         {"nothing_reserved": False},
+        {"files_there": False},
     ],
 )
 def test_another_end_is_named(changed: dict[str, Any]) -> None:

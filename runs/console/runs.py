@@ -16,7 +16,7 @@ from policy.models import Role
 from policy.queries import Position
 from runs import queries
 from runs.console import words
-from runs.errors import RunsError, UnknownRun
+from runs.errors import RunsError, UnknownRun, UnknownVersion
 from runs.operations.cancel import cancel_run
 from runs.operations.resume import resume_run
 from runs.queries import FINAL_STATES, RunFilter, RunView
@@ -98,6 +98,7 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
     ledger = queries.effects(run_id, after=None, limit=200)
     effects = queries.all_seen_by(request.actor, ledger)
     children = queries.runs(RunFilter(parent=run_id), position=None, limit=PAGE)
+    files = _files(request, run_id)
     now = timezone.now()
     return page(
         request,
@@ -109,6 +110,10 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
         events=queries.all_seen_by(request.actor, queries.last_events(run_id, limit=100)),
         children=[_row(child) for child in children.items],
         has_more_children=children.next is not None,
+        at=files.super_step,
+        files=files.files[:PAGE],
+        more_files=len(files.files[PAGE:]),
+        may_read=request.actor.sees_content,
         waiting_on=run.waiting_on,
         cost=sum(effect.cost for effect in effects),
         tokens=sum(effect.input_tokens + effect.output_tokens for effect in effects),
@@ -117,6 +122,14 @@ def detail(request: StaffRequest, run_id: UUID) -> HttpResponse:
         may_resume=run.reason in {"poison", "version"},
         has_failed=run.state in {"failed", "expired"},
     )
+
+
+def _files(request: StaffRequest, run_id: UUID) -> queries.FilesView:
+    """List what files the run has now; none where newer code wrote its state, as in a deploy."""
+    try:
+        return queries.seen_by(request.actor, queries.files(run_id, None))
+    except UnknownVersion:
+        return queries.FilesView(super_step=0, files=())
 
 
 def _step(step: queries.StepView, *, now: datetime) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from policy.core.json import JsonObject
 from runs.core.files import FILES, listed
 from runs.errors import UnknownFile
 from runs.models import Checkpoint, Task
-from runs.queries.travel import checkpoint_of
+from runs.queries.travel import head_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +32,21 @@ class FilesView:
 
 
 def files(run_id: UUID, super_step: int | None) -> FilesView:
-    """List a run's files as of a checkpoint; None is the newest. Raises as `checkpoint_of`."""
-    found = checkpoint_of(run_id, super_step)
+    """List a run's files as of a checkpoint; None is the newest. Raises as `head_of`."""
+    at, head = head_of(run_id, super_step)
     views = tuple(
         FileView(name=name, size=file.size, media_type=file.media_type, digest=file.digest)
-        for name, file in listed(found.channels.get(FILES, {})).items()
+        for name, file in listed(_named_at(run_id, head)).items()
     )
-    return FilesView(super_step=found.super_step, files=views)
+    return FilesView(super_step=at, files=views)
+
+
+def _named_at(run_id: UUID, head: JsonObject) -> Any:
+    """Read the channel of files from where it was last written, and no other."""
+    if (step := head["written"].get(FILES)) is None:
+        return {}
+    rows = Checkpoint.objects.filter(run_id=run_id, super_step=step)
+    return rows.values_list(f"writes__{FILES}", flat=True).get()
 
 
 def file(run_id: UUID, super_step: int | None, name: str) -> FileView:
@@ -45,7 +54,7 @@ def file(run_id: UUID, super_step: int | None, name: str) -> FileView:
 
     Raises:
         UnknownFile: there is none of that name.
-        UnknownRun, UnknownCheckpoint, HistoryGone: as `checkpoint_of`.
+        UnknownRun, UnknownCheckpoint, HistoryGone: as `head_of`.
     """
     for one in files(run_id, super_step).files:
         if one.name == name:

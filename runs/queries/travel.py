@@ -53,30 +53,41 @@ class StandingView:
     compensation: str
 
 
-def checkpoint_of(run_id: UUID, super_step: int | None) -> checkpoint.Checkpoint:
-    """Read a run as it was at a checkpoint; None is the newest one.
+def head_of(run_id: UUID, super_step: int | None) -> tuple[int, JsonObject]:
+    """Find a checkpoint, and read where each of its values was written; None is the newest one.
 
     Raises:
         UnknownRun: the scope's tenant has no such run.
         UnknownCheckpoint: the run has none of that number.
         HistoryGone: it had, and its history was removed.
     """
+    mark = _mark(run_id, super_step)
+    return mark.super_step, checkpoint.decode_head(mark.head)
+
+
+def checkpoint_of(run_id: UUID, super_step: int | None) -> checkpoint.Checkpoint:
+    """Read a run as it was at a checkpoint; None is the newest one. Raises as `head_of`."""
+    mark = _mark(run_id, super_step)
+    head, at = checkpoint.decode_head(mark.head), mark.super_step
+    plain = {name: step for name, step in head["written"].items() if name not in _logs(head)}
+    rows = Checkpoint.objects.filter(run_id=run_id, super_step__in=set(plain.values()))
+    writes = {row.super_step: row.writes for row in rows}
+    values = {name: writes[step][name] for name, step in plain.items()}
+    return checkpoint.decode(at, mark.head, values, _reader(mark.tenant_id, run_id, at))
+
+
+def _mark(run_id: UUID, super_step: int | None) -> Checkpoint:
     facts = ("id", "tenant_id", "super_step", "history_removed_at")
     run = Run.objects.filter(pk=run_id).only(*facts).first()
     if run is None:
         raise UnknownRun(f"there is no run {run_id}")
     at = run.super_step if super_step is None else super_step
-    mark = Checkpoint.objects.filter(run_id=run_id, super_step=at).first()
-    if mark is None and run.history_removed_at is not None and at < run.super_step:
+    found = Checkpoint.objects.filter(run_id=run_id, super_step=at).defer("writes").first()
+    if found is None and run.history_removed_at is not None and at < run.super_step:
         raise HistoryGone(run_id, run.history_removed_at)
-    if mark is None:
+    if found is None:
         raise UnknownCheckpoint(f"run {run_id} has checkpoints 0 to {run.super_step}, not {at}")
-    head = checkpoint.decode_head(mark.head)
-    plain = {name: step for name, step in head["written"].items() if name not in _logs(head)}
-    rows = Checkpoint.objects.filter(run_id=run_id, super_step__in=set(plain.values()))
-    writes = {row.super_step: row.writes for row in rows}
-    values = {name: writes[step][name] for name, step in plain.items()}
-    return checkpoint.decode(at, mark.head, values, _reader(run.tenant_id, run_id, at))
+    return found
 
 
 def _logs(head: JsonObject) -> Sequence[str]:

@@ -21,6 +21,7 @@ import structlog
 
 from policy.core.outcomes import ErrorClass
 from runs import faults, guarding, saving
+from runs.again import claim_again
 from runs.agents.program import Program
 from runs.answering import reconciled
 from runs.brake import Brake
@@ -97,7 +98,7 @@ class Engine:
             self.send([nudge])
             return Advanced.PASSED_ON
         try:
-            if (advanced := (yield from self._follow(nudge))) in MAKES_ROOM:
+            if (advanced := (yield from self._followed(nudge))) in MAKES_ROOM:
                 self.shell.feed()
             return advanced  # noqa: TRY300 - what was held is given back by then
         except LeaseLost as lost:
@@ -107,18 +108,36 @@ class Engine:
             log.warning("store.away", run_id=nudge.run_id, detail=str(away))
             return Advanced.STORE_AWAY
 
-    def _follow(self, nudge: Nudge) -> Work[Advanced]:
+    def _followed(self, nudge: Nudge) -> Work[Advanced]:
+        """Follow a nudge; where the store goes away under it, take what it names once more."""
+        held: list[Claimed] = []
+        try:
+            return (yield from self._follow(nudge, held))
+        except StoreAway as away:
+            if self.shell.draining.is_set():
+                raise
+            log.warning("store.away", run_id=nudge.run_id, detail=str(away), again=True)
+        claimed = claim_again(self.shell, self.keeper, nudge, held[-1] if held else None)
+        if claimed is None:
+            return Advanced.HELD_ELSEWHERE
+        if claimed.lease.task:
+            return (yield from self._task(claimed, held))
+        return (yield from self._run(claimed.awake(), held))
+
+    def _follow(self, nudge: Nudge, held: list[Claimed]) -> Work[Advanced]:
         store, shell = self.shell.store, self.shell
         if nudge.task:
             faults.point("claim_task.before")
             claimed = store.claim_task(nudge, worker=shell.worker, ttl=shell.ttl)
-            return Advanced.HELD_ELSEWHERE if claimed is None else (yield from self._task(claimed))
+            if claimed is None:
+                return Advanced.HELD_ELSEWHERE
+            return (yield from self._task(claimed, held))
         faults.point("claim.before")
         claimed = store.claim(nudge.tenant_id, nudge.run_id, worker=shell.worker, ttl=shell.ttl)
         if claimed is None:
             self.keeper.look_at(nudge.run_id)  # it may have been cancelled: we may hold it
             return Advanced.HELD_ELSEWHERE
-        return (yield from self._run(claimed.awake()))
+        return (yield from self._run(claimed.awake(), held))
 
     def release(self, lease: Lease, executed: Executed | None = None) -> Advanced:
         """Give a run or task back unfinished, so that another process goes on at once.
@@ -130,8 +149,9 @@ class Engine:
         self.send([self.shell.store.release(lease, effects)])
         return Advanced.RELEASED
 
-    def _task(self, claimed: Claimed) -> Work[Advanced]:
+    def _task(self, claimed: Claimed, held: list[Claimed]) -> Work[Advanced]:
         """Run one fanned-out task, and go on with the run if it was the last."""
+        held.append(claimed)
         faults.point("claim_task.after")
         brake = Brake()
         with self.keeper.keeping(claimed.lease, brake):
@@ -143,7 +163,7 @@ class Engine:
                 claimed.lease, executed.result, executed.effects, ttl=self.shell.ttl
             )
         faults.point("finish_task.after")
-        return Advanced.KEPT if whole is None else (yield from self._run(whole))
+        return Advanced.KEPT if whole is None else (yield from self._run(whole, held))
 
     def _execute_task(self, claimed: Claimed, brake: Brake) -> Work[Executed]:
         if claimed.crashes >= CRASHES_OF_A_TASK:
@@ -158,7 +178,8 @@ class Engine:
         task = next(t for t in checkpoint.tasks if t.id == claimed.lease.task)
         return (yield from execute(self.shell, claimed, program, checkpoint, task, brake))
 
-    def _run(self, claimed: Claimed) -> Work[Advanced]:
+    def _run(self, claimed: Claimed, held: list[Claimed]) -> Work[Advanced]:
+        held.append(claimed)
         faults.point("claim.after")
         if (over := self.over(claimed)) is not None:  # before it is loaded: that may be what kills
             return over

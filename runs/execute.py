@@ -34,6 +34,7 @@ from runs.asking.children import AskingJoin, AskingSpawn
 from runs.asking.files import Filed
 from runs.asking.outcomes import outcome_to_json
 from runs.brake import Brake
+from runs.broods import Wait
 from runs.carrier import Work
 from runs.core.checkpoint import Checkpoint, TaskSpec
 from runs.core.effects import EffectKind
@@ -44,7 +45,7 @@ from runs.core.reconcile import together
 from runs.core.results import Broken, Finished, Held, TaskResult
 from runs.errors import LeaseLost, NodeTimeout, StoreAway, TooManyEffects
 from runs.loop import Scope, unscoped
-from runs.ports import Claimed, Settled, Wait
+from runs.ports import Claimed, Settled
 from runs.returned import result_of
 from runs.shell import Derailed, Released, Shell, Stopped, Unwound
 

@@ -56,6 +56,10 @@ class LeaseKeeper:
         """List what this process holds now."""
         return [lease for lease, _ in self._now()]
 
+    def holds(self, run_id: str, task: str) -> bool:
+        """Say whether a thread of this process works at a run ('') or at a task of it."""
+        return any((lease.run_id, lease.task) == (run_id, task) for lease in self.held())
+
     def look_at(self, run_id: str) -> None:
         """Renew now if this process holds the run: somebody called upon it."""
         if any(lease.run_id == run_id for lease in self.held()):

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 from policy.core.json import Json, JsonObject
-from policy.core.money import Amounts, Limits
+from policy.core.money import Amounts
 from policy.core.outcomes import Usage
 from policy.core.rules.approvals import ApprovalTerms
+from runs.broods import Brood, Wait
 from runs.core.checkpoint import Checkpoint
 from runs.core.effects import EffectKind, EffectState, Place, Recorded
 from runs.core.lifecycle import Reason, RunState
@@ -60,8 +61,9 @@ class Claimed:
     """A run as it was found when its lease was won; its holder moves it on after each commit.
 
     `spent` and `calls` are what the run had spent and how many tool calls it had begun by then;
-    `tally` is what its holder adds, also over several super-steps. `above` are the agent versions
-    of the runs that spawned it, in no order.
+    `tally` is what its holder adds, also over several super-steps. `known` is what the effects of
+    this super-step came to since, written down or not. `above` are the agent versions of the runs
+    that spawned it, in no order.
     """
 
     lease: Lease
@@ -85,6 +87,7 @@ class Claimed:
     spent: Decimal = Decimal(0)
     calls: int = 0
     tally: Tally = field(default_factory=Tally)
+    known: dict[Place, Settled] = field(default_factory=dict)
     above: tuple[str, ...] = ()
 
     def awake(self) -> Claimed:
@@ -96,7 +99,7 @@ class Claimed:
         """Stand at the next super-step, with an empty ledger and nothing kept."""
         self.lease = self.lease.at(super_step)
         self.cancel, self.wakeups = saved.cancel, saved.wakeups
-        self.kept, self.ledger = {}, ()
+        self.kept, self.ledger, self.known = {}, (), {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,44 +162,6 @@ class Settled:
     usage: Usage = field(default_factory=Usage)
     attempt_failed: JsonObject | None = None
     found: JsonObject | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Newborn:
-    """One child to start: its id, its own budget's, and its first checkpoint."""
-
-    id: str
-    budget_id: str
-    first: Checkpoint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brood:
-    """Runs of one agent version to be started together, as children of the run that asks.
-
-    With them it has at most `total` children, of which at most `at_once` have not ended. At
-    most `family` descend from the run above it that nobody spawned, as that one's first brood said.
-    """
-
-    join_id: str
-    agent_version_id: str
-    agent: str
-    limits: Limits
-    deadline: timedelta | None
-    children: Sequence[Newborn]
-    total: int
-    at_once: int
-    family: int
-    deadline_stops: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """How many successes, or how many failures, decide the waiting for a brood."""
-
-    join_id: str
-    want_succeeded: int
-    want_failed: int
 
 
 class Put(StrEnum):
@@ -318,6 +283,23 @@ class Store(Protocol):
 
     def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
         """Win one task's lease, or None if it is held, settled or of another super-step."""
+        ...
+
+    def claim_again(
+        self,
+        nudge: Nudge,
+        lease: Lease | None,
+        known: Sequence[Settled],
+        *,
+        worker: str,
+        ttl: float,
+    ) -> Claimed | None:
+        """Win a run or task after the store went away, as `claim`; also what the worker itself has.
+
+        That is what it holds by the `lease`; without one, what it holds and calls nothing under.
+        It is won under a new token at once, and no crash is counted. What is `known` of effects
+        that were written down under the lease, and not what came of them, is written down first.
+        """
         ...
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:

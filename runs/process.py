@@ -49,10 +49,10 @@ def check(connection: EngineConnection) -> None:
     """See whether a connection still works, a second after the last time at the earliest.
 
     Asking at every use would cost a round trip for each statement. A server that went away
-    within the second is noticed by the statement itself.
+    within the second is noticed by the statement itself; all other connections are asked then.
     """
     now = time.monotonic()
-    if now - connection.seen_at > CHECK_SECONDS:
+    if now - connection.seen_at > CHECK_SECONDS or connection.seen_at <= connection.lost_at:
         ConnectionPool.check_connection(connection)
         connection.seen_at = now
 

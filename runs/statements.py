@@ -7,9 +7,10 @@ are prepared once for each connection, and libpq itself sends them and waits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import orjson
 import psycopg
@@ -23,8 +24,12 @@ BIGINTS: Final = 1016
 
 
 class EngineConnection(Connection[tuple[Any, ...]]):
-    """A connection that knows when it was last seen to work, and what is prepared on it."""
+    """A connection that knows when it was last seen to work, and what is prepared on it.
 
+    All know when one of them was last found to be lost: the others may be, too.
+    """
+
+    lost_at: ClassVar[float] = 0.0
     seen_at: float = 0.0
     prepared: frozenset[bytes] = frozenset()
 
@@ -92,6 +97,7 @@ def _checked(libpq: pq.abc.PGconn, result: pq.abc.PGresult) -> pq.abc.PGresult:
     if result.status in {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}:
         return result
     if libpq.status == pq.ConnStatus.BAD:
+        EngineConnection.lost_at = time.monotonic()
         raise psycopg.OperationalError(libpq.get_error_message())
     raise error_from_result(result)
 

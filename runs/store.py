@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
 from runs import reading, writing
+from runs.broods import Brood, Wait
 from runs.clock import DatabaseClock
 from runs.committing import PATIENCE, Committer, Kind, Part
 from runs.core import results
@@ -27,7 +28,6 @@ from runs.core.results import TaskResult
 from runs.core.told import Told
 from runs.errors import LeaseLost, StoreAway
 from runs.ports import (
-    Brood,
     Claimed,
     Joined,
     Lack,
@@ -40,7 +40,6 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
-    Wait,
 )
 from runs.statements import AsJson, Statement
 
@@ -57,6 +56,8 @@ TRIES = 4
 
 CLAIM = Statement("runs_claim", 5)
 CLAIM_TASK = Statement("runs_claim_task", 6)
+CLAIM_AGAIN = Statement("runs_claim_again", 7)
+CLAIM_TASK_AGAIN = Statement("runs_claim_task_again", 8)
 FAN_OUT = Statement("runs_fan_out", 4)
 FINISH_TASK = Statement("runs_finish_task", 9)
 PUT_EFFECT = Statement("runs_put_effect", 10)
@@ -153,6 +154,25 @@ class PostgresStore:
         whose = nudge.tenant_id, nudge.run_id, nudge.super_step, nudge.task
         found = self._commit(Kind.CLAIM_TASK, CLAIM_TASK, *whose, worker, ttl)
         return found and self._claimed(found, nudge.tenant_id, nudge.run_id, worker, nudge.task)
+
+    def claim_again(
+        self,
+        nudge: Nudge,
+        lease: Lease | None,
+        known: Sequence[Settled],
+        *,
+        worker: str,
+        ttl: float,
+    ) -> Claimed | None:
+        """Win a run or task after the store went away; see `Store.claim_again`."""
+        whose = nudge.tenant_id, nudge.run_id
+        said = lease and lease.token, AsJson([writing.settled(item) for item in known])
+        if nudge.task:
+            task = *whose, nudge.super_step, nudge.task
+            found = self._one(CLAIM_TASK_AGAIN, *task, worker, ttl, *said)
+        else:
+            found = self._one(CLAIM_AGAIN, *whose, worker, ttl, CRASH_LIMIT, *said)
+        return found and self._claimed(found, *whose, worker, nudge.task)
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
         """Read a log channel's items as of a super-step, oldest first."""

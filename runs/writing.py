@@ -8,10 +8,11 @@ from typing import Any
 from policy.core.json import JsonObject
 from policy.core.money import Amounts, Unit
 from policy.core.rules.approvals import terms_to_json
+from runs.broods import Brood
 from runs.core import results
 from runs.core.checkpoint import encode
 from runs.core.lifecycle import RunState
-from runs.ports import Brood, PutEffect, Save, Settled
+from runs.ports import PutEffect, Save, Settled
 
 
 def brood(brood: Brood) -> JsonObject:

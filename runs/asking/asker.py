@@ -15,7 +15,7 @@ from runs import faults
 from runs.agents.program import Program
 from runs.brake import Brake
 from runs.core.effects import EffectState, Place, Recorded
-from runs.errors import LeaseLost, RunsError
+from runs.errors import LeaseLost, RunsError, StoreAway
 from runs.ports import Claimed, Put, PutEffect, Settled
 from runs.shell import Released, Shell, Stopped
 
@@ -24,6 +24,15 @@ T = TypeVar("T")
 
 class Compensated(RunsError):  # noqa: N818
     """An effect is undone once only; nothing was written."""
+
+
+def unsent(place: Place, why: str) -> Settled:
+    """Say of an effect that was written down that it was not sent: it may be asked for again."""
+    return Settled(
+        place=place,
+        state=EffectState.RETRYING,
+        attempt_failed={"detail": f"it was not sent: {why}"},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +51,7 @@ class Asker:
     def settle(self, settled: Settled) -> None:
         """Keep what an effect came to, to be written with the next statement."""
         self.settled.append(settled)
+        self.claimed.known[settled.place] = settled
         self.claimed.tally.cost += settled.usage.cost
 
     def recorded(self, ordinal: int) -> Recorded | None:
@@ -75,9 +85,15 @@ class Asker:
         if put.state is EffectState.CLAIMED:
             self.begins()
         faults.point("put_effect.before")
-        answer = await self.shell.loop.in_thread(
-            self.shell.store.put_effect, self.claimed.lease, put, self.unwritten()
-        )
+        self.claimed.known.pop(put.place, None)
+        try:
+            answer = await self.shell.loop.in_thread(
+                self.shell.store.put_effect, self.claimed.lease, put, self.unwritten()
+            )
+        except StoreAway:
+            if put.state is EffectState.CLAIMED:
+                self.claimed.known[put.place] = unsent(put.place, "the store went away")
+            raise
         faults.point("put_effect.after")
         return self.heard(answer)
 

@@ -19,13 +19,13 @@ from runs.asking.asker import Asker
 from runs.asking.effect import Asking
 from runs.asking.outcomes import outcome_to_json
 from runs.asking.told import background_of, said
+from runs.broods import Brood, Newborn, Wait
 from runs.core.effects import EffectKind, EffectState, Recorded
 from runs.core.graph import INPUT
 from runs.core.lifecycle import Reason
 from runs.core.plan import first_checkpoint
 from runs.core.results import Held
 from runs.errors import InvalidInput, UnknownAgent, UnknownVersion
-from runs.ports import Brood, Newborn, Wait
 
 LARGEST_KEPT_QUESTION: Final = 2000
 

@@ -22,7 +22,7 @@ from policy.core.retry import RetryPolicy
 from policy.core.rules.decide import EffectClass
 from policy.enforce import Approved
 from runs import faults
-from runs.asking.asker import Asker
+from runs.asking.asker import Asker, unsent
 from runs.asking.outcomes import outcome_from_json, outcome_to_json
 from runs.asking.passing import Passing
 from runs.core import retry
@@ -239,10 +239,7 @@ class Asking(ABC):
             self.passing.outcome = outcome = await self.asker.sent(call)
             return await self.came_back(outcome)
         call.close()
-        unsent = {"detail": f"it was not sent: {self.asker.brake.why}"}
-        self.asker.settle(
-            Settled(place=self.place, state=EffectState.RETRYING, attempt_failed=unsent)
-        )
+        self.asker.settle(unsent(self.place, f"{self.asker.brake.why}"))
         raise error
 
     async def came_back(self, outcome: Outcome) -> Outcome | Held:

@@ -126,6 +126,57 @@ BEGIN
   RETURN runs_facts(v_run) || runs_load(p_tenant, p_run, v_run.super_step);
 END $$;
 
+-- Say whether a worker may take its own lease on a run ('') or a task once more. It is the one that
+-- the worker knows of (p_known_token). Where its claim itself was lost it knows none: then nothing
+-- may be under way beneath the lease, for that would be another thread's.
+CREATE OR REPLACE FUNCTION runs_is_own(
+  p_run runs_run, p_task text, p_token bigint, p_known_token bigint
+) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN p_token = p_known_token OR (p_known_token IS NULL AND NOT EXISTS (
+    SELECT 1 FROM runs_effect WHERE run_id = p_run.id AND super_step = p_run.super_step
+      AND p_task IN ('', task) AND fencing_token = p_token AND state = 'claimed'));
+END $$;
+
+-- Write down what a worker knows of effects that were written down under its lease, where nothing
+-- is written of what came of them: what was, was by a statement whose answer it never heard.
+CREATE OR REPLACE FUNCTION runs_settle_known(
+  p_run runs_run, p_task text, p_token bigint, p_worker text, p_known jsonb
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_news jsonb;
+BEGIN
+  SELECT coalesce(jsonb_agg(k), '[]') INTO v_news FROM jsonb_array_elements(p_known) AS k
+    WHERE EXISTS (SELECT 1 FROM runs_effect
+      WHERE run_id = p_run.id AND super_step = p_run.super_step
+        AND task = k ->> 'task' AND ordinal = (k ->> 'ordinal')::int
+        AND p_task IN ('', task) AND fencing_token = p_token AND state = 'claimed');
+  PERFORM runs_settle(p_run.tenant_id, p_run.id, p_run.super_step, p_run.budget_ids, p_worker,
+    p_run.event_seq, v_news);
+  UPDATE runs_run SET event_seq = event_seq + jsonb_array_length(v_news) WHERE id = p_run.id;
+END $$;
+
+-- Win a run, as `runs_claim`, for a worker that lost the answer of a statement: also the one that it
+-- holds itself, at once. Nothing crashed, so nothing is counted.
+CREATE OR REPLACE FUNCTION runs_claim_again(
+  p_tenant uuid, p_run uuid, p_worker text, p_ttl float8, p_crash_limit int,
+  p_known_token bigint, p_known jsonb
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_run runs_run;
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  SELECT * INTO v_run FROM runs_run
+    WHERE id = p_run AND tenant_id = p_tenant AND state = 'running' AND worker = p_worker
+      AND open_tasks = 0
+    FOR NO KEY UPDATE;
+  IF FOUND AND runs_is_own(v_run, '', v_run.fencing_token, p_known_token) THEN
+    PERFORM runs_settle_known(v_run, '', p_known_token, p_worker, p_known);
+    UPDATE runs_run SET lease_expires_at = NULL WHERE id = p_run;
+  END IF;
+  RETURN runs_claim(p_tenant, p_run, p_worker, p_ttl, p_crash_limit);
+END $$;
+
 -- Renew leases [[tenant, run, super_step, task, token], ...]; task '' is the run's own.
 -- Gives {"lost": [n, ...], "cancelled": [n, ...]}: which of them (counted from 0) belong to
 -- somebody else now, and which are of a run that somebody asked to cancel. A row that

@@ -53,6 +53,35 @@ BEGIN
     || jsonb_build_object('task_token', v_task.fencing_token, 'crashes', v_task.crashes);
 END $$;
 
+-- Win a task, as `runs_claim_task`, for a worker that lost the answer of a statement; as
+-- `runs_claim_again`.
+CREATE OR REPLACE FUNCTION runs_claim_task_again(
+  p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_worker text, p_ttl float8,
+  p_known_token bigint, p_known jsonb
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  v_run runs_run;
+  v_token bigint;
+BEGIN
+  PERFORM runs_tenant(p_tenant);
+  SELECT * INTO v_run FROM runs_run
+    WHERE id = p_run AND tenant_id = p_tenant AND state = 'running' AND super_step = p_super_step
+    FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  SELECT fencing_token INTO v_token FROM runs_task
+    WHERE run_id = p_run AND super_step = p_super_step AND task = p_task
+      AND state = 'running' AND worker = p_worker
+    FOR UPDATE;
+  IF FOUND AND runs_is_own(v_run, p_task, v_token, p_known_token) THEN
+    PERFORM runs_settle_known(v_run, p_task, p_known_token, p_worker, p_known);
+    UPDATE runs_task SET state = 'pending', worker = NULL, lease_expires_at = NULL
+      WHERE run_id = p_run AND super_step = p_super_step AND task = p_task;
+  END IF;
+  RETURN runs_claim_task(p_tenant, p_run, p_super_step, p_task, p_worker, p_ttl);
+END $$;
+
 -- Keep a task's result. The last one to finish gets the run: {"last": true, "token": n}.
 CREATE OR REPLACE FUNCTION runs_finish_task(
   p_tenant uuid, p_run uuid, p_super_step int, p_task text, p_token bigint,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from policy.core.json import JsonObject
 from policy.core.money import Balance
 from policy.core.outcomes import ErrorClass
+from runs.broods import Brood, Newborn, Wait
 from runs.core.checkpoint import encode
 from runs.core.effects import EffectKind, EffectState
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
-from runs.ports import Brood, Joined, Lease, Newborn, Nudge, Put, PutEffect, Settled, Spawned, Wait
+from runs.ports import Joined, Lease, Nudge, Put, PutEffect, Settled, Spawned
 from runs.testing import admission, ledger
 from runs.testing.rows import CheckpointRow, JoinRow, RunRow, stored
 

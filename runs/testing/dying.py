@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
+from runs.broods import Brood, Wait
 from runs.core.results import TaskResult
 from runs.core.told import Told
 from runs.ports import (
-    Brood,
     Claimed,
     Joined,
     Lack,
@@ -24,7 +24,6 @@ from runs.ports import (
     Settled,
     Spawned,
     Store,
-    Wait,
 )
 
 
@@ -77,6 +76,19 @@ class Mortal:
         """See `Store.claim_task`."""
         self._write()
         return self._store.claim_task(nudge, worker=worker, ttl=ttl)
+
+    def claim_again(
+        self,
+        nudge: Nudge,
+        lease: Lease | None,
+        known: Sequence[Settled],
+        *,
+        worker: str,
+        ttl: float,
+    ) -> Claimed | None:
+        """See `Store.claim_again`."""
+        self._write()
+        return self._store.claim_again(nudge, lease, known, worker=worker, ttl=ttl)
 
     def read_log(self, run_id: str, tenant_id: str, channel: str, upto: int) -> list[Json]:
         """See `Store.read_log`."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts, Balance, Limits
+from runs.broods import Brood, Wait
 from runs.core import results
 from runs.core.checkpoint import Checkpoint, encode
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
@@ -20,7 +21,6 @@ from runs.core.results import TaskResult
 from runs.core.told import Told
 from runs.errors import LeaseLost
 from runs.ports import (
-    Brood,
     Claimed,
     Joined,
     Lack,
@@ -33,10 +33,9 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
-    Wait,
 )
 from runs.shell import Clock
-from runs.testing import admission, children, clocks, ledger, rows, told
+from runs.testing import admission, children, claiming, clocks, ledger, rows, told
 from runs.testing.rows import (
     ApprovalRow,
     CheckpointRow,
@@ -114,6 +113,22 @@ class MemoryStore:
             row.state, row.worker, row.token = "running", worker, row.token + 1
             row.lease_until = self.clock() + timedelta(seconds=ttl)
             return self._claimed(run, worker, nudge.task)
+
+    def claim_again(
+        self,
+        nudge: Nudge,
+        lease: Lease | None,
+        known: Sequence[Settled],
+        *,
+        worker: str,
+        ttl: float,
+    ) -> Claimed | None:
+        """Win a run or task after the store went away; see `Store.claim_again`."""
+        with self.lock:
+            self._free(nudge, lease, known, worker)
+            if nudge.task:
+                return self.claim_task(nudge, worker=worker, ttl=ttl)
+            return self.claim(nudge.tenant_id, nudge.run_id, worker=worker, ttl=ttl)
 
     def renew(self, leases: Sequence[Lease], *, ttl: float) -> Renewed:
         """Keep leases from expiring; say which are lost or called off."""
@@ -345,6 +360,11 @@ class MemoryStore:
             and (row.state, row.token) == ("running", lease.token)
         )
 
+    def _free(
+        self, nudge: Nudge, lease: Lease | None, known: Sequence[Settled], worker: str
+    ) -> None:
+        claiming.free(self, nudge, lease, known, worker)
+
     def _hold(self, run: RunRow, worker: str, ttl: float) -> None:
         run.worker, run.lease_until = worker, self.clock() + timedelta(seconds=ttl)
 
@@ -357,36 +377,7 @@ class MemoryStore:
     # --- What a worker needs to go on --------------------------------------------------------
 
     def _claimed(self, run: RunRow, worker: str, task: str = "") -> Claimed:
-        row = run.tasks.get((run.super_step, task)) if task else None
-        lease = Lease(
-            tenant_id=run.tenant_id,
-            run_id=run.id,
-            super_step=run.super_step,
-            token=run.token if row is None else row.token,
-            worker=worker,
-            task=task,
-        )
-        head = run.checkpoints[run.super_step].head
-        return Claimed(
-            lease=lease,
-            agent_version_id=run.agent_version_id,
-            agent=run.agent,
-            principal_id=run.principal_id,
-            started_by=run.started_by,
-            wakeups=run.wakeups,
-            deadline=run.deadline,
-            now=self.clock(),
-            cancel=self.called_off(run),
-            policy_version_id=self.policy_version,
-            head=stored(head),
-            values=rows.values_of(run, head),
-            kept=rows.kept_of(run),
-            ledger=ledger.recorded(self, run),
-            crashes=0 if row is None else row.crashes,
-            tenant=run.tenant_id,
-            **ledger.made(run),
-            above=tuple(self.runs[name].agent_version_id for name in run.ancestors),
-        )
+        return claiming.claimed(self, run, worker, task)
 
     def spend(self, run: RunRow, row: rows.EffectRow, *, actual: Amounts) -> None:
         """Settle what was set aside for an effect in every budget above its run."""

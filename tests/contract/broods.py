@@ -6,10 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 from policy.core.money import Amounts, Limits
+from runs.broods import Brood, Newborn, Wait
 from runs.core.effects import EffectKind, EffectState, Place
 from runs.core.lifecycle import Reason, RunState
 from runs.core.plan import first_checkpoint
-from runs.ports import Brood, Claimed, Joined, Newborn, Put, PutEffect, Save, Spawned, Wait
+from runs.ports import Claimed, Joined, Put, PutEffect, Save, Spawned
 from tests.contract.builds import (
     FIRST,
     a_tool,

@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 from runs.core.lifecycle import RunState
 from runs.errors import StoreAway
 from runs.ports import Put
+from runs.process import open_pool
 from runs.statements import EngineConnection
 from runs.store import PostgresStore
 from tests.contract.builds import a_model, a_save
@@ -88,6 +89,27 @@ def test_without_a_connection_left_the_store_is_away_and_comes_back(room: Room) 
     ) as pool:
         store = PostgresStore(pool, groups=False)
         with pool.connection(), pytest.raises(StoreAway, match="PoolTimeout"):
+            store.claim(ground.tenant, run_id, worker="w1", ttl=LEASE)
+
+        assert store.claim(ground.tenant, run_id, worker="w1", ttl=LEASE) is not None
+
+
+def test_when_one_connection_was_lost_the_others_are_looked_at_before_they_are_used(
+    room: Room,
+) -> None:
+    ground = room.ground
+    run_id = ground.start("a")
+    with open_pool(3) as pool:
+        store = PostgresStore(pool, groups=False)
+        with pool.connection(), pool.connection(), pool.connection():
+            pass
+        with psycopg.connect(dsn(pool)) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = ANY (%s)",
+                [[one.info.backend_pid for one in pool._pool]],
+            )
+
+        with pytest.raises(StoreAway):
             store.claim(ground.tenant, run_id, worker="w1", ttl=LEASE)
 
         assert store.claim(ground.tenant, run_id, worker="w1", ttl=LEASE) is not None

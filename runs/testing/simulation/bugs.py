@@ -16,6 +16,7 @@ from runs.ports import Claimed, Lease, Nudge, Put, PutEffect, Save, Saved, Settl
 from runs.testing import ledger
 from runs.testing.people import Left
 from runs.testing.rows import EffectRow, RunRow
+from runs.testing.simulation.again_bugs import AGAIN
 from runs.testing.simulation.family_bugs import STORES
 from runs.testing.store import MemoryStore
 
@@ -249,4 +250,4 @@ BUGS: Final[Mapping[str, Bug]] = {
     "line_jumped": Bug(what="a run is begun while it stands in line", store=_LineJumped),
     "seat_lost": Bug(what="a run that waits keeps its seat", store=_SeatLost),
     "ended_moves": Bug(what="an ended run is claimed again", store=_EndedMoves),
-} | {name: Bug(what=what, store=store) for name, (what, store) in STORES.items()}
+} | {name: Bug(what=what, store=store) for name, (what, store) in {**STORES, **AGAIN}.items()}

@@ -8,21 +8,10 @@ from datetime import timedelta
 from typing import Final
 
 from policy.core.json import JsonObject
+from runs.broods import Brood, Wait
 from runs.core.effects import EffectKind
 from runs.core.lifecycle import FINAL, RunState
-from runs.ports import (
-    Brood,
-    Claimed,
-    Joined,
-    Lease,
-    Nudge,
-    Put,
-    PutEffect,
-    Save,
-    Settled,
-    Spawned,
-    Wait,
-)
+from runs.ports import Claimed, Joined, Lease, Nudge, Put, PutEffect, Save, Settled, Spawned
 from runs.testing.rows import RunRow
 from runs.testing.store import MemoryStore
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import greenlet
 
 from runs.artifacts import Artifacts
 from runs.core.lifecycle import FINAL, HELD_BACK, RunState, may_move
-from runs.ports import Lease
+from runs.ports import Lease, Nudge
 from runs.testing.artifacts import InMemory
 from runs.testing.playing import Clock
 from runs.testing.rows import RunRow
@@ -41,6 +41,13 @@ class AtWork(Protocol):
     def wake(self) -> None:
         """Wait no longer."""
         ...
+
+
+class Held(NamedTuple):
+    """Who holds a lease that has not run out, if anybody does, and its token."""
+
+    worker: str | None
+    token: int
 
 
 @dataclass(slots=True)
@@ -167,6 +174,23 @@ class Ground:
         run = self.store.runs[lease.run_id]
         row = run.tasks.get((lease.super_step, lease.task)) if lease.task else None
         return run.token if row is None else row.token
+
+    def held(self, nudge: Nudge) -> Held:
+        """Say who holds a run or task now, and under which token."""
+        run = self.store.runs[nudge.run_id]
+        row = run.tasks.get((run.super_step, nudge.task)) if nudge.task else run
+        if row is None:
+            return Held(None, 0)
+        is_over = row.lease_until is None or row.lease_until <= self.clock.now
+        return Held(None if is_over else row.worker, row.token)
+
+    def won(self, lease: Lease, before: Held) -> None:
+        """Check that what was claimed was nobody else's, and is held under a new token."""
+        what = f"G4 {lease.run_id}/{lease.task}: {lease.worker} claimed again"
+        if before.worker not in {None, lease.worker}:
+            self.wrong(f"{what} what {before.worker} holds")
+        if lease.token <= before.token:
+            self.wrong(f"{what} under {lease.token}, the last was {before.token}")
 
     def wrote(self, lease: Lease, newest: int) -> None:
         """Check that whoever wrote held the newest token."""

@@ -125,5 +125,9 @@ class SimulatedKeeper:
             elif lease in found.cancelled:
                 brake.pull(Cut.CANCELLED)
 
+    def holds(self, run_id: str, task: str) -> bool:
+        """See `LeaseKeeper.holds`."""
+        return any((le.run_id, le.task) == (run_id, task) for le, _ in self._held.values())
+
     def look_at(self, run_id: str) -> None:
         """Do nothing: this process follows one message at a time, so it holds nothing else."""

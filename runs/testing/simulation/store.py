@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from policy.core.json import Json, JsonObject
 from policy.core.money import Amounts
+from runs.broods import Brood, Wait
 from runs.core.effects import EffectKind, EffectState, effect_key
 from runs.core.results import TaskResult
 from runs.core.told import Told
 from runs.ports import (
-    Brood,
     Claimed,
     Joined,
     Lack,
@@ -23,7 +23,6 @@ from runs.ports import (
     Saved,
     Settled,
     Spawned,
-    Wait,
 )
 from runs.testing.simulation import kin
 from runs.testing.simulation.groups import reach
@@ -107,6 +106,26 @@ class ReachedStore:
             lambda: self._inner.claim(tenant_id, run_id, worker=worker, ttl=ttl),
             run_id,
         )
+
+    def claim_again(
+        self,
+        nudge: Nudge,
+        lease: Lease | None,
+        known: Sequence[Settled],
+        *,
+        worker: str,
+        ttl: float,
+    ) -> Claimed | None:
+        """See `Store.claim_again`: it takes nothing that another worker holds, nor an old token."""
+
+        def checked() -> Claimed | None:
+            before = self._ground.held(nudge)
+            won = self._inner.claim_again(nudge, lease, known, worker=worker, ttl=ttl)
+            if won is not None:
+                self._ground.won(won.lease, before)
+            return won
+
+        return self._call(f"claim_again {nudge.run_id}/{nudge.task}", checked)
 
     def claim_task(self, nudge: Nudge, *, worker: str, ttl: float) -> Claimed | None:
         """See `Store.claim_task`."""

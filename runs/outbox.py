@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from runs import faults
+from runs.envelope import Envelope
 from runs.ports import Nudge
 
 log = structlog.get_logger()
@@ -56,7 +58,13 @@ def _publish(nudge: Nudge) -> None:
     kwargs: dict[str, object] = {"tenant_id": nudge.tenant_id, "run_id": nudge.run_id}
     if nudge.task:
         kwargs |= {"super_step": nudge.super_step, "task": nudge.task}
-    current_app.send_task(ADVANCE, kwargs=kwargs, ignore_result=True, retry=False)
+    with current_app.producer_pool.acquire(block=True) as producer:
+        _envelope().send(producer, kwargs)
+
+
+@cache
+def _envelope() -> Envelope:
+    return Envelope(current_app, ADVANCE)
 
 
 def send_backtest(tenant_id: UUID, backtest_id: UUID) -> bool:

@@ -130,7 +130,14 @@ def bounded(options: Mapping[str, Any], *, gone: int, idle: float) -> dict[str, 
         "tcp_user_timeout": gone * 1000,
         **options,
     }
-    if idle:
-        ends = f"-c idle_in_transaction_session_timeout={round(idle * 1000)}"
-        wanted["options"] = f"{ends} {options.get('options', '')}".strip()
-    return wanted
+    return setting(wanted, "idle_in_transaction_session_timeout", round(idle * 1000) or None)
+
+
+def setting(options: Mapping[str, Any], name: str, value: object | None) -> dict[str, Any]:
+    """Add to a connection's options a setting of the server's; None adds none.
+
+    A setting of that name that is given stays: of two the server takes the later.
+    """
+    if value is None:
+        return dict(options)
+    return {**options, "options": f"-c {name}={value} {options.get('options', '')}".strip()}

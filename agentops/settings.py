@@ -53,10 +53,14 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DATABASES["default"]["CONN_MAX_AGE"] = 0
-DATABASES["default"]["OPTIONS"] = env.bounded(
-    DATABASES["default"]["OPTIONS"],
-    gone=int(env.number("AGENTOPS_DATABASE_GONE_SECONDS", 12, least=3)),
-    idle=env.number("AGENTOPS_IDLE_TRANSACTION_SECONDS", 60, least=0),
+DATABASES["default"]["OPTIONS"] = env.setting(
+    env.bounded(
+        DATABASES["default"]["OPTIONS"],
+        gone=int(env.number("AGENTOPS_DATABASE_GONE_SECONDS", 12, least=3)),
+        idle=env.number("AGENTOPS_IDLE_TRANSACTION_SECONDS", 60, least=0),
+    ),
+    "plan_cache_mode",  # statements go by keys (ADR 32): no value asks for a plan of its own
+    "force_generic_plan",
 )
 if DATABASE_ROLE == "app":  # many threads, few connections
     DATABASES["default"]["OPTIONS"] = {

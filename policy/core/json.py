@@ -17,6 +17,9 @@ DEEPEST: Final = 64
 SMALLEST: Final = -(2**63)
 LARGEST: Final = 2**64 - 1
 LEAST_WITH_EXPONENT: Final = 1e16
+_SCALAR: Final = (str, int, float, type(None))
+_NUMBER: Final = (int, float)
+_ARRAY: Final = (list, tuple)
 _UNSTORABLE: Final = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
 
 
@@ -66,11 +69,11 @@ def storable(value: Json, *, depth: int = DEEPEST) -> Json:
         return value if value.isascii() and "\0" not in value else value.translate(_UNSTORABLE)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, _NUMBER):
         return _number(value)
     if depth and (type(value) is dict or isinstance(value, Mapping)):  # the first is quicker
         return {storable(str(k)): storable(v, depth=depth - 1) for k, v in value.items()}
-    if depth and isinstance(value, list | tuple):
+    if depth and isinstance(value, _ARRAY):
         return [storable(item, depth=depth - 1) for item in value]
     raise ValueError("not a JSON value, or nested too deeply" if depth else "nested too deeply")
 
@@ -113,7 +116,7 @@ def digest(*parts: Json) -> str:
 
 def copied(value: Json) -> Json:
     """Copy a JSON value, so that whoever changes the copy leaves the original alone."""
-    if isinstance(value, str | int | float | None):
+    if isinstance(value, _SCALAR):
         return value
     if isinstance(value, Mapping):
         return {key: copied(item) for key, item in value.items()}

@@ -16,8 +16,8 @@
 -- function is replaced; one whose parameters changed stands beside the old one, so that
 -- workers of the release before go on.
 --
--- What is called for every super-step is in plpgsql, though one statement: before PostgreSQL 18 the
--- plan of a function in sql is made anew at each call.
+-- What is called for every run or super-step is in plpgsql, though one statement: before PostgreSQL
+-- 18 the plan of a function in sql is made anew at each call, unless it is put into its caller.
 --
 -- Every function that does not say that it crosses tenants sets the tenant for its own
 -- statement and is bound by row-level security. Every write names the fencing token; none
@@ -25,9 +25,11 @@
 --
 -- Lock order: run, family, task, approval, effect, budget, join, outbox.
 
-CREATE OR REPLACE FUNCTION runs_tenant(p_tenant uuid) RETURNS void LANGUAGE sql AS $$
-  SELECT set_config('agentops.tenant_id', p_tenant::text, true)
-$$;
+CREATE OR REPLACE FUNCTION runs_tenant(p_tenant uuid) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  v_set text := set_config('agentops.tenant_id', p_tenant::text, true);
+BEGIN
+END $$;
 
 CREATE OR REPLACE FUNCTION runs_in(p_seconds float8) RETURNS timestamptz LANGUAGE sql VOLATILE AS $$
   SELECT clock_timestamp() + make_interval(secs => p_seconds)
@@ -83,13 +85,18 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION runs_nudge(p_tenant uuid, p_run uuid, p_super_step int, p_task text)
-RETURNS bigint LANGUAGE sql AS $$
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  v_left bigint;
+BEGIN
   INSERT INTO runs_outboxmessage (tenant_id, run_id, super_step, task)
-    VALUES (p_tenant, p_run, p_super_step, p_task) RETURNING id
-$$;
+    VALUES (p_tenant, p_run, p_super_step, p_task) RETURNING id INTO v_left;
+  RETURN v_left;
+END $$;
 
 -- Remove messages that were sent. Crosses tenants and names nothing but its own numbers.
 CREATE OR REPLACE FUNCTION runs_sent(p_ids bigint[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-  DELETE FROM public.runs_outboxmessage WHERE id = ANY (p_ids)
-$$;
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+BEGIN
+  DELETE FROM public.runs_outboxmessage WHERE id = ANY (p_ids);
+END $$;

@@ -105,9 +105,10 @@ BEGIN
     RETURN NULL;
   END IF;
   -- What it waited for before it may not ask for this time: what it does is wanted anew.
-  UPDATE runs_join SET want_succeeded = NULL, want_failed = NULL
-    WHERE run_id = p_run AND want_succeeded IS NOT NULL;
-  IF v_run.fencing_token = 1 THEN
+  IF v_run.fencing_token > 1 THEN
+    UPDATE runs_join SET want_succeeded = NULL, want_failed = NULL
+      WHERE run_id = p_run AND want_succeeded IS NOT NULL;
+  ELSE
     PERFORM runs_emit(p_tenant, p_run, v_run.event_seq - 1, jsonb_build_array(
       jsonb_build_array('run.started', jsonb_build_object('worker', p_worker))));
   END IF;

@@ -11,10 +11,11 @@
 -- to be worked on and one to be next.
 -- Without workers there are as many as the usual two of them would have.
 CREATE OR REPLACE FUNCTION runs_seats() RETURNS int
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-  SELECT 2 * coalesce(sum(slots), 32)::int FROM public.runs_workerslots
-    WHERE seen_at > clock_timestamp() - interval '10 seconds'
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+BEGIN
+  RETURN (SELECT 2 * coalesce(sum(slots), 32)::int FROM public.runs_workerslots
+    WHERE seen_at > clock_timestamp() - interval '10 seconds');
+END $$;
 
 -- A worker says that it is there, and how many runs it carries at once; 0: that it goes.
 CREATE OR REPLACE FUNCTION runs_worker_is_here(p_worker text, p_slots int) RETURNS void
@@ -28,13 +29,14 @@ $$;
 
 -- How many seats are free: tasks of a super-step that no worker has taken yet take one, too.
 CREATE OR REPLACE FUNCTION runs_free_seats() RETURNS int
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
 SET jit = off SET enable_seqscan = off AS $$
-  SELECT public.runs_seats()
+BEGIN
+  RETURN public.runs_seats()
     - (SELECT count(*) FROM public.runs_run
         WHERE state IN ('queued', 'running') AND queue_at IS NULL AND finished_at IS NULL)::int
-    - (SELECT count(*) FROM public.runs_task WHERE state = 'pending' AND result IS NULL)::int
-$$;
+    - (SELECT count(*) FROM public.runs_task WHERE state = 'pending' AND result IS NULL)::int;
+END $$;
 
 -- How many messages of work that is to be taken there should be: admitted runs and tasks that nobody
 -- took yet, and runs whose holder is gone.
@@ -92,10 +94,11 @@ END $$;
 
 -- Whether a worker was seen lately.
 CREATE OR REPLACE FUNCTION runs_is_worked() RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
-  SELECT EXISTS (SELECT FROM public.runs_workerslots
-    WHERE seen_at > clock_timestamp() - interval '10 seconds')
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM public.runs_workerslots
+    WHERE seen_at > clock_timestamp() - interval '10 seconds');
+END $$;
 
 -- How many runs of a line were let in lately: each counts less with its age, e-fold in ten seconds,
 -- and never more, where the clock was set back.

@@ -9,10 +9,11 @@ CREATE OR REPLACE FUNCTION runs_is_joined(p_join runs_join) RETURNS boolean LANG
     OR p_join.succeeded + p_join.failed >= p_join.total)
 $$;
 
-CREATE OR REPLACE FUNCTION runs_has_joined(p_run uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT 1 FROM runs_join AS j
-    WHERE j.run_id = p_run AND j.want_succeeded IS NOT NULL AND runs_is_joined(j))
-$$;
+CREATE OR REPLACE FUNCTION runs_has_joined(p_run uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN EXISTS (SELECT 1 FROM runs_join AS j
+    WHERE j.run_id = p_run AND j.want_succeeded IS NOT NULL AND runs_is_joined(j));
+END $$;
 
 -- The same for whoever sets the run aside: a child that ends at this moment either is seen
 -- here, or sees the run set aside and leaves it a message.
@@ -39,7 +40,10 @@ BEGIN
         jsonb_build_array(v_join.run_id, runs_nudge(p_run.tenant_id, v_join.run_id, NULL, '')));
     END IF;
   END IF;
-  RETURN v_left || runs_call_children(p_run.tenant_id, p_run.id, NULL);
+  IF EXISTS (SELECT FROM runs_run WHERE parent_id = p_run.id AND finished_at IS NULL) THEN
+    v_left := v_left || runs_call_children(p_run.tenant_id, p_run.id, NULL);
+  END IF;
+  RETURN v_left;
 END $$;
 
 -- Leave a message for each child of a run (of one join, if it is named) that has not ended.

@@ -70,6 +70,12 @@ def test_the_server_ends_transactions_of_ours_that_stand_still() -> None:
     assert (hot, page) == ("1min", "1min")
 
 
+@pytest.mark.usefixtures("room")
+def test_no_statement_is_planned_anew_for_each_value() -> None:
+    with open_pool(1) as pool, pool.connection() as engine:
+        assert engine.execute("SHOW plan_cache_mode").fetchall() == [("force_generic_plan",)]
+
+
 def test_what_a_url_says_of_its_connections_stays() -> None:
     given = {"tcp_user_timeout": "1", "options": "-c search_path=here"}
 

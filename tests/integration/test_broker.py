@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -39,7 +40,7 @@ def _publish(connection: Connection, queue: Queue, what: str) -> None:
 def test_what_it_sends_anybody_takes_and_one_client_sends_it_all(
     ours: Connection, queue: Queue
 ) -> None:
-    channel = ours.default_channel
+    channel: Any = ours.default_channel
     _publish(ours, queue, "first")
     client = channel._create_client()
     _publish(ours, queue, "second")
@@ -52,7 +53,7 @@ def test_what_it_sends_anybody_takes_and_one_client_sends_it_all(
 def test_a_channel_whose_connections_were_given_up_gets_another_client(
     ours: Connection, queue: Queue
 ) -> None:
-    channel = ours.default_channel
+    channel: Any = ours.default_channel
     _publish(ours, queue, "before")
     before = channel._create_client()
 

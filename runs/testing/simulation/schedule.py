@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
@@ -134,13 +134,17 @@ class Schedule:
         self.ground.tell("quiet")
         now = self.ground.clock.now
         woken = max((worker.until or now for worker in self.workers), default=now)
-        for is_enough in (lambda: self.ground.clock.now > woken, lambda: False):
-            for _ in range(QUIET_STEPS):
-                if self._is_over and all(worker.is_idle for worker in self.workers):
-                    return
-                if is_enough():
-                    break
-                self._step()
+        self._play_on(until=woken)
+        self._play_on(until=None)
+
+    def _play_on(self, *, until: datetime | None) -> None:
+        """Play until everything is over, that moment has passed, or the steps are used up."""
+        for _ in range(QUIET_STEPS):
+            if self._is_over and all(worker.is_idle for worker in self.workers):
+                return
+            if until is not None and self.ground.clock.now > until:
+                return
+            self._step()
 
     # --- One step ----------------------------------------------------------------------------
 

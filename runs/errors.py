@@ -148,6 +148,18 @@ class UnknownFile(RunsError):  # noqa: N818
         super().__init__(f"there is no file {name!r} here")
 
 
+class FilesFull(RunsError):  # noqa: N818
+    """The tenant's files have all the bytes that they may have; nothing was kept."""
+
+    error_class = ErrorClass.PERMANENT_DEPENDENCY
+
+    def __init__(self, *, used: int, most: int, wanted: int) -> None:
+        super().__init__(
+            f"the tenant's files have {used:,} of {most:,} bytes, and {wanted:,} more do not fit: "
+            "its quota must be raised (max_file_bytes), or what no run names any more cleared away"
+        )
+
+
 class ArtifactLost(RunsError):  # noqa: N818
     """What is kept under a digest is gone, or not what was written; nothing was given."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
@@ -30,7 +31,7 @@ from runs.agents.program import Program
 from runs.agents.versions import autonomy_of, program_of, resolve
 from runs.answer_rules import answer_rules
 from runs.artifacts.here import kept_here
-from runs.errors import StoreAway
+from runs.errors import FilesFull, StoreAway
 from runs.ports import Claimed
 from runs.queries.spending import budget_used
 from tools import catalogue, finding
@@ -164,8 +165,12 @@ class LiveWorld:
         return _read(tenant_id, read)
 
     def keep(self, tenant_id: str, data: bytes) -> str:
-        """Keep bytes where this installation keeps them."""
-        return kept_here().keep(tenant_id, data)
+        """Keep bytes where this installation keeps them, within the tenant's quota."""
+
+        def room(digest: str, size: int) -> None:
+            _read(tenant_id, lambda: _count(tenant_id, digest, size))
+
+        return kept_here().keep(tenant_id, data, room)
 
     def kept(self, tenant_id: str, digest: str) -> bytes:
         """Give bytes from there."""
@@ -198,6 +203,15 @@ class LiveWorld:
         value = _read(tenant_id, read)
         self._known[key] = (now + life, value)
         return value
+
+
+def _count(tenant_id: str, digest: str, size: int) -> None:
+    """Count bytes that are about to be kept, or raise FilesFull."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT runs_count_artifact(%s, %s, %s)::text", [tenant_id, digest, size])
+        refused = json.loads(cursor.fetchone()[0] or "null")
+    if refused:
+        raise FilesFull(**refused, wanted=size)
 
 
 def _read(tenant_id: str, read: Callable[[], T]) -> T:

@@ -46,6 +46,9 @@ class Tenant(models.Model):
     max_queued = models.PositiveIntegerField(
         null=True, blank=True, help_text="Runs that may wait to be started; empty: the usual bound."
     )
+    max_file_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Bytes that its runs' files may have; empty: no bound."
+    )
     raise_alone_up_to = models.DecimalField(
         max_digits=20,
         decimal_places=9,
@@ -76,6 +79,10 @@ class Tenant(models.Model):
             models.CheckConstraint(
                 name="tenant_bounds_only_above_nothing",
                 condition=~models.Q(max_active=0) & ~models.Q(max_queued=0),
+            ),
+            models.CheckConstraint(
+                name="tenant_file_bytes_only_above_nothing",
+                condition=~models.Q(max_file_bytes=0),
             ),
             models.CheckConstraint(
                 name="tenant_retention_is_days",

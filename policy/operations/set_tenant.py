@@ -16,6 +16,7 @@ from policy.provenance.answers import KINDS, Mode
 
 UNBOUNDED = 0
 MOST_RUNS = 10**9
+MOST_BYTES = 10**18
 
 
 def set_retention(days: int | None, *, by: Actor) -> None:
@@ -49,6 +50,22 @@ def set_answers(wanted: Mapping[str, str], *, by: Actor) -> None:
     before, tenant.answers = tenant.answers, {**tenant.answers, **wanted}
     tenant.save(update_fields=["answers"])
     record(by, "tenant.set", f"tenant/{tenant.id}", {"answers": tenant.answers, "before": before})
+
+
+def set_file_quota(most: int | None, *, by: Actor) -> None:
+    """Say how many bytes the files of the scope's tenant may have; None: any number.
+
+    Counts from the next file that is written; nothing that is kept is removed.
+
+    Raises:
+        InvalidSetting: no such number makes sense.
+    """
+    if most is not None and not 1 <= most <= MOST_BYTES:
+        raise InvalidSetting(f"a quota is 1 to {MOST_BYTES:,} bytes, or none")
+    tenant = Tenant.locked()
+    before, tenant.max_file_bytes = tenant.max_file_bytes, most
+    tenant.save(update_fields=["max_file_bytes"])
+    record(by, "tenant.set", f"tenant/{tenant.id}", {"max_file_bytes": most, "before": before})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from runs.core.files import File
 from runs.core.graph import Node, Send, Step, graph
 from runs.core.guards import LoopGuard
 from runs.core.recorded.migrate import Migration
-from runs.errors import ArtifactLost, ArtifactsAway, InvalidFile, UnknownFile
+from runs.errors import ArtifactLost, ArtifactsAway, FilesFull, InvalidFile, UnknownFile
 
 __all__ = [
     "ArtifactLost",
@@ -42,6 +42,7 @@ __all__ = [
     "ChildrenFailed",
     "Context",
     "File",
+    "FilesFull",
     "InvalidFile",
     "InvalidOutput",
     "Join",

@@ -82,6 +82,7 @@ class Files(_Names):
 
         Raises:
             InvalidFile: the name or the media type is none, or it is too large.
+            FilesFull: the tenant's quota has no room for them.
             ArtifactsAway: they cannot be kept now.
         """
         return await self._door.files.write(name, *_bytes(data, media_type))

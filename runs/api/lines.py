@@ -19,6 +19,8 @@ class LineSerializer(serializers.Serializer[Any]):
     weight = serializers.IntegerField(help_text="Its share of the workers, against other tenants'")
     max_active = serializers.IntegerField(allow_null=True, help_text="null: no bound")
     max_queued = serializers.IntegerField()
+    file_bytes = serializers.IntegerField(help_text="What its runs' files come to")
+    max_file_bytes = serializers.IntegerField(allow_null=True, help_text="null: no bound")
     active = serializers.IntegerField(help_text="Runs that are worked on, or next to be")
     waiting = serializers.IntegerField(help_text="Runs that wait for their turn")
     oldest = serializers.DateTimeField(allow_null=True, help_text="When the oldest of those came")

@@ -53,6 +53,10 @@ class Storage(Protocol):
         ...
 
 
+def anyway(digest: str, size: int) -> None:
+    """Say that there is always room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Artifacts:
     """Artifacts over a storage, found when first wanted; none has more bytes than `largest`."""
@@ -60,8 +64,10 @@ class Artifacts:
     storage: Callable[[], Storage]
     largest: int = LARGEST
 
-    def keep(self, tenant_id: str, data: bytes) -> str:
+    def keep(self, tenant_id: str, data: bytes, room: Callable[[str, int], None] = anyway) -> str:
         """Store bytes and give their digest. Once it is given, they are there.
+
+        `room` is told the digest and how many they are before, and raises where there is none.
 
         Raises:
             InvalidFile: they are too many.
@@ -71,6 +77,7 @@ class Artifacts:
             raise InvalidFile(f"a file has {self.largest} bytes at most, and this {len(data)}")
         digest = hashlib.sha256(data).hexdigest()
         key = key_of(tenant_id, digest)
+        room(digest, len(data))
         with reached():
             put(self.storage(), key, data)
         return digest
@@ -114,6 +121,19 @@ class Artifacts:
             if not self._is_old(key, before):
                 return False
             self.storage().delete(key)
+        return True
+
+    def is_there(self, key: str) -> bool:
+        """Say whether anything lies there.
+
+        Raises:
+            ArtifactsAway: nobody can say now.
+        """
+        with reached():
+            try:
+                self.storage().get_modified_time(key)
+            except FileNotFoundError:
+                return False
         return True
 
     def _list(self, path: str) -> tuple[list[str], list[str]]:

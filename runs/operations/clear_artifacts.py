@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+from django.db import connection
 
 from policy import tenancy
 from policy.audit import record
@@ -43,7 +46,7 @@ def clear_artifacts(  # noqa: PLR0913 - a command's options, by keyword
 ) -> Cleared:
     """Remove what was saved longer ago than `age`, an hour at least, and no state names.
 
-    What is written meanwhile is young, and so stays.
+    What is written meanwhile is young, and so stays. What is gone counts for no quota any more.
 
     Raises:
         ValueError: `age` is less than an hour.
@@ -53,17 +56,29 @@ def clear_artifacts(  # noqa: PLR0913 - a command's options, by keyword
         raise ValueError("artifacts are cleared an hour after they were saved, or later")
     before = now - age
     old = set(artifacts.lying(str(tenant_id), before=before))
-    unnamed = old - _named(tenant_id) if old else set()
-    if dry_run or not unnamed:
+    counted = _keys(tenant_id, lambda: queries.counted_artifacts(before))
+    named = _keys(tenant_id, queries.named_digests) if old | counted else set()
+    unnamed = old - named
+    if dry_run or not (unnamed | counted) - named:
         return Cleared(old=len(old), unnamed=len(unnamed), cleared=0)
     time.sleep(pause)
-    unnamed -= _named(tenant_id)
+    named |= _keys(tenant_id, queries.named_digests)
+    unnamed -= named
     gone = sum(artifacts.clear(key, before=before) for key in sorted(unnamed))
+    absent = [key for key in sorted(counted - named) if not artifacts.is_there(key)]
     with tenancy.scope(tenant_id):
+        _uncount(tenant_id, absent, before)
         record(by, "artifacts.cleared", f"tenant/{tenant_id}", {"artifacts": gone})
     return Cleared(old=len(old), unnamed=len(unnamed), cleared=gone)
 
 
-def _named(tenant_id: UUID) -> set[str]:
+def _keys(tenant_id: UUID, digests: Callable[[], Iterable[str]]) -> set[str]:
     with tenancy.scope(tenant_id):
-        return {key_of(str(tenant_id), digest) for digest in queries.named_digests()}
+        return {key_of(str(tenant_id), digest) for digest in digests()}
+
+
+def _uncount(tenant_id: UUID, keys: Sequence[str], before: datetime) -> None:
+    """Count no more what is gone; what is about to be kept again since stays counted."""
+    digests = [key.rpartition("/")[2] for key in keys]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT runs_uncount_artifacts(%s, %s, %s)", [tenant_id, digests, before])

@@ -2,7 +2,15 @@
 
 from runs.queries.budgets import named
 from runs.queries.compensations import CompensationView, compensations
-from runs.queries.files import FilesView, FileView, file, files, named_digests
+from runs.queries.files import (
+    FilesView,
+    FileView,
+    counted_artifacts,
+    file,
+    file_bytes,
+    files,
+    named_digests,
+)
 from runs.queries.history import (
     checkpoints,
     effects,
@@ -88,12 +96,14 @@ __all__ = [
     "comes_to_rest",
     "compensations",
     "cost_of",
+    "counted_artifacts",
     "counts_by_state",
     "diff",
     "effects",
     "events",
     "failures",
     "file",
+    "file_bytes",
     "files",
     "known_approval",
     "known_budget",

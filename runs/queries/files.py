@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from policy.core.json import JsonObject
 from runs.core.files import FILES, listed
 from runs.errors import UnknownFile
-from runs.models import Checkpoint, Task
+from runs.models import Artifact, ArtifactUse, Checkpoint, Task
 from runs.queries.travel import head_of
 
 
@@ -76,6 +77,17 @@ def named_digests() -> set[str]:
     for result in kept.iterator():
         found |= _digests((result or {})["writes"])
     return found
+
+
+def counted_artifacts(before: datetime) -> set[str]:
+    """Collect the digests that are counted for the scope's tenant, and were not saved since."""
+    rows = Artifact.objects.filter(saved_at__lt=before)
+    return set(rows.values_list("digest", flat=True))
+
+
+def file_bytes() -> int:
+    """Say what the files of the scope's tenant come to: each content once, however often named."""
+    return ArtifactUse.objects.values_list("bytes", flat=True).first() or 0
 
 
 def _digests(writes: Any) -> set[str]:

@@ -14,6 +14,7 @@ from django.db.models import Min, Q
 from policy.models import Tenant
 from runs.core.lifecycle import RunState
 from runs.models import Run
+from runs.queries.files import file_bytes
 
 COUNTED: Final = 1000
 """How many in front of a run are counted; behind more it is told so."""
@@ -24,11 +25,14 @@ class LineView:
     """How a tenant stands: its share and bounds, and its runs. `waiting` are those in line.
 
     `per_second` is how many were let in lately, out of the line; `seats` are all that there are.
+    `file_bytes` is what its runs' files come to.
     """
 
     weight: int
     max_active: int | None
     max_queued: int
+    file_bytes: int
+    max_file_bytes: int | None
     active: int
     waiting: int
     oldest: datetime | None
@@ -54,6 +58,8 @@ def line() -> LineView:
         weight=tenant.weight,
         max_active=tenant.max_active,
         max_queued=found["most"],
+        file_bytes=file_bytes(),
+        max_file_bytes=tenant.max_file_bytes,
         active=Run.objects.filter(active).count(),
         waiting=found["waiting"],
         oldest=in_line.aggregate(oldest=Min("created_at"))["oldest"] if found["waiting"] else None,

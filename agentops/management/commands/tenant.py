@@ -19,6 +19,7 @@ from policy.operations.set_tenant import (
     UNBOUNDED,
     Shares,
     set_answers,
+    set_file_quota,
     set_raise_alone,
     set_raise_hours,
     set_retention,
@@ -81,6 +82,12 @@ class Command(BaseCommand):
             metavar="KIND=MODE",
             help="what is done with secrets, links, ids in answers: redact, ask, withhold, report",
         )
+        change.add_argument(
+            "--max-file-bytes",
+            type=_bound,
+            metavar="N",
+            help="bytes that its runs' files may have, or `none`",
+        )
         _offer_shares(change)
         show = verbs.add_parser("show", help="show what holds for a tenant")
         for verb in (change, show):
@@ -110,9 +117,9 @@ class Command(BaseCommand):
     def _set(self, options: dict[str, Any]) -> None:
         days, budget = options["retention_days"], options["budget"]
         alone, hours = options["raise_alone_up_to"], options["raise_alone_hours"]
-        answers = options["answers"]
+        answers, most = options["answers"], options["max_file_bytes"]
         shares = Shares(**{name: options[name] for name in SHARES})
-        given = (days, budget, alone, hours, answers, shares)
+        given = (days, budget, alone, hours, answers, most, shares)
         if all(one in (None, [], Shares()) for one in given):
             raise CommandError("say what is to hold; `manage.py tenant set --help` lists it")
         with tenancy.scope(named_tenant(options["slug"]).id):
@@ -126,8 +133,7 @@ class Command(BaseCommand):
                 set_raise_hours(hours, by=OPERATOR)
             if answers:
                 set_answers(dict(one.partition("=")[::2] for one in answers), by=OPERATOR)
-            if shares != Shares():
-                set_shares(shares, by=OPERATOR)
+            _set_bounds(shares, most)
         self._show(options)
 
     def _bound(self, limit: Decimal) -> None:
@@ -156,6 +162,13 @@ class Command(BaseCommand):
             self.stdout.write(said)
 
 
+def _set_bounds(shares: Shares, file_bytes: int | None) -> None:
+    if file_bytes is not None:
+        set_file_quota(None if file_bytes == UNBOUNDED else file_bytes, by=OPERATOR)
+    if shares != Shares():
+        set_shares(shares, by=OPERATOR)
+
+
 def _offer_shares(verb: CommandParser) -> None:
     verb.add_argument(
         "--weight", type=_whole, metavar="N", help="its share of the workers, against others'"
@@ -171,10 +184,12 @@ def _offer_shares(verb: CommandParser) -> None:
 
 def _runs_said(stands: LineView) -> list[str]:
     most = "" if stands.max_active is None else f" of {stands.max_active}"
+    bound = "" if stands.max_file_bytes is None else f" of {stands.max_file_bytes:,}"
     return [
         f"runs             {stands.active}{most} active",
         f"                 {stands.waiting} of {stands.max_queued} queued",
         f"weight           {stands.weight}",
+        f"files            {stands.file_bytes:,}{bound} bytes",
     ]
 
 

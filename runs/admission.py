@@ -129,8 +129,12 @@ def _back_in(found: dict[str, Any]) -> float:
 
 
 def admit_after_commit() -> None:
-    """Admit who may begin, once the caller's transaction is committed."""
-    transaction.on_commit(_admit_here, robust=True)
+    """Admit who may begin, once the caller's transaction is committed: once, whoever else asks.
+
+    Asked for in a savepoint that is rolled back, it is not asked for.
+    """
+    if all(do is not _admit_here for _, do, _ in connection.run_on_commit):
+        transaction.on_commit(_admit_here, robust=True)
 
 
 def _admit_here() -> None:

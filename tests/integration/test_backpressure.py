@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection, transaction
 from django.test import override_settings
 
 from policy import tenancy
@@ -19,7 +21,7 @@ from policy.core.actor import SYSTEM
 from policy.errors import InvalidSetting
 from policy.models import Tenant
 from policy.operations.set_tenant import Shares, set_shares
-from runs.admission import KNOWN_SECONDS
+from runs.admission import KNOWN_SECONDS, _admit_here, admit_after_commit
 from runs.errors import QueueFull
 from runs.models import Run
 from runs.queries.lines import line
@@ -273,3 +275,30 @@ def test_a_run_whose_admitter_died_before_sending_is_sent_by_the_relay(hall: Pos
     assert admitted == [runs[-1]]
     assert (None, "") in hall.ground.sweep(runs[-1])
     assert hall.store.claim(hall.here, runs[-1], worker="w", ttl=60) is not None
+
+
+def _rounds() -> int:
+    """Count the rounds of admission that this transaction's commit will ask for."""
+    return sum(do is _admit_here for _, do, _ in connection.run_on_commit)
+
+
+def test_however_many_a_transaction_lines_up_it_asks_for_one_round_of_admission(
+    hall: PostgresHall,  # noqa: ARG001
+) -> None:
+    with transaction.atomic():
+        for _ in range(3):
+            admit_after_commit()
+        with transaction.atomic():
+            admit_after_commit()
+        assert _rounds() == 1
+
+
+def test_a_savepoint_that_is_rolled_back_takes_no_others_round_with_it(
+    hall: PostgresHall,  # noqa: ARG001
+) -> None:
+    with transaction.atomic():
+        with contextlib.suppress(LookupError), transaction.atomic():
+            admit_after_commit()
+            raise LookupError
+        admit_after_commit()
+        assert _rounds() == 1

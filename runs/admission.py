@@ -133,7 +133,7 @@ def admit_after_commit() -> None:
 
     Asked for in a savepoint that is rolled back, it is not asked for.
     """
-    if all(do is not _admit_here for _, do, _ in connection.run_on_commit):
+    if all(hook[1] is not _admit_here for hook in connection.run_on_commit):
         transaction.on_commit(_admit_here, robust=True)
 
 

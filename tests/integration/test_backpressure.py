@@ -279,7 +279,7 @@ def test_a_run_whose_admitter_died_before_sending_is_sent_by_the_relay(hall: Pos
 
 def _rounds() -> int:
     """Count the rounds of admission that this transaction's commit will ask for."""
-    return sum(do is _admit_here for _, do, _ in connection.run_on_commit)
+    return sum(hook[1] is _admit_here for hook in connection.run_on_commit)
 
 
 def test_however_many_a_transaction_lines_up_it_asks_for_one_round_of_admission(

@@ -23,6 +23,10 @@ ONE_OF: Final = re.compile(
 )
 """`CHECK (((state)::text = ANY ((ARRAY['a'::character varying, ...])::text[])))`."""
 LITERAL: Final = re.compile(r"'((?:[^']|'')*)'")
+ONE_OF_CONSTANT: Final = re.compile(
+    r"CHECK \(\(\(?(\w+)\)?(?:::text)? = ANY \('\{(.*)\}'::text\[\]\)+"
+)
+"""`CHECK (((state)::text = ANY ('{a,b,""}'::text[])))`: none of our words needs quotes."""
 
 
 def differences(before: Record, now: Record) -> list[str]:
@@ -136,10 +140,17 @@ def _lets_old_rows_in(rule: Rule, old: Table, new: Table) -> bool:
 
 def _is_looser(new: str, old: str) -> bool:
     """Say whether a check on one of several words only knows more of them."""
-    wide, narrow = ONE_OF.fullmatch(new), ONE_OF.fullmatch(old)
-    if not wide or not narrow or wide[1] != narrow[1]:
-        return False
-    return set(LITERAL.findall(narrow[2])) <= set(LITERAL.findall(wide[2]))
+    wide, narrow = _one_of(new), _one_of(old)
+    return wide is not None and narrow is not None and wide[0] == narrow[0] and narrow[1] <= wide[1]
+
+
+def _one_of(definition: str) -> tuple[str, set[str]] | None:
+    """Read a check on one of several words: its column, and the words."""
+    if found := ONE_OF.fullmatch(definition):
+        return found[1], set(LITERAL.findall(found[2]))
+    if found := ONE_OF_CONSTANT.fullmatch(definition):
+        return found[1], {word.strip('"') for word in found[2].split(",")}
+    return None
 
 
 # --- Messages -----------------------------------------------------------------------------------

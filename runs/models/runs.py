@@ -16,9 +16,11 @@ from django.db.models.functions import Now
 from policy.models.base import TenantRow
 from runs.core.admission import Priority
 from runs.core.lifecycle import FINAL, HELD_BACK, Reason, RunState
+from runs.models import lookups  # noqa: F401 - `one_of`
 from runs.models.agents import AgentVersion
 
 FINAL_STATES = sorted(FINAL)
+EFFECT_STATES = ["claimed", "held", "retrying", "unknown", "done", "failed"]
 ACTIVE = (RunState.QUEUED.value, RunState.RUNNING.value)
 
 
@@ -78,20 +80,20 @@ class Run(TenantRow):
     class Meta(TenantRow.Meta):
         constraints = [
             models.CheckConstraint(
-                name="run_state_is_known", condition=Q(state__in=[s.value for s in RunState])
+                name="run_state_is_known", condition=Q(state__one_of=[s.value for s in RunState])
             ),
             models.CheckConstraint(
-                name="run_reason_is_known", condition=Q(reason__in=[r.value for r in Reason])
+                name="run_reason_is_known", condition=Q(reason__one_of=[r.value for r in Reason])
             ),
             models.CheckConstraint(
                 name="run_finished_iff_final",
-                condition=Q(state__in=FINAL_STATES, finished_at__isnull=False)
-                | (~Q(state__in=FINAL_STATES) & Q(finished_at__isnull=True)),
+                condition=Q(state__one_of=FINAL_STATES, finished_at__isnull=False)
+                | (~Q(state__one_of=FINAL_STATES) & Q(finished_at__isnull=True)),
             ),
             models.CheckConstraint(
                 name="run_held_back_has_reason",
-                condition=Q(state__in=sorted(HELD_BACK)) & ~Q(reason="")
-                | (~Q(state__in=sorted(HELD_BACK)) & Q(reason="")),
+                condition=Q(state__one_of=sorted(HELD_BACK)) & ~Q(reason="")
+                | (~Q(state__one_of=sorted(HELD_BACK)) & Q(reason="")),
             ),
             models.CheckConstraint(
                 name="run_lease_only_while_running",
@@ -106,7 +108,8 @@ class Run(TenantRow):
                 condition=Q(deadline_at__isnull=True) | Q(deadline_left__isnull=True),
             ),
             models.CheckConstraint(
-                name="run_priority_is_known", condition=Q(priority__in=[p.value for p in Priority])
+                name="run_priority_is_known",
+                condition=Q(priority__one_of=[p.value for p in Priority]),
             ),
             models.UniqueConstraint(
                 fields=["compensates_id"],
@@ -210,7 +213,7 @@ class Task(HotRow):
         constraints = [
             models.CheckConstraint(
                 name="task_state_is_known",
-                condition=Q(state__in=["pending", "running", "settled"]),
+                condition=Q(state__one_of=["pending", "running", "settled"]),
             ),
         ]
         indexes = [
@@ -260,12 +263,14 @@ class Effect(HotRow):
         constraints = [
             models.CheckConstraint(
                 name="effect_state_is_known",
-                condition=Q(state__in=["claimed", "held", "retrying", "unknown", "done", "failed"]),
+                condition=Q(
+                    state__one_of=["claimed", "held", "retrying", "unknown", "done", "failed"]
+                ),
             ),
             models.CheckConstraint(
                 name="effect_finished_iff_done_or_failed",
-                condition=Q(state__in=["done", "failed"], finished_at__isnull=False)
-                | (~Q(state__in=["done", "failed"]) & Q(finished_at__isnull=True)),
+                condition=Q(state__one_of=["done", "failed"], finished_at__isnull=False)
+                | (~Q(state__one_of=["done", "failed"]) & Q(finished_at__isnull=True)),
             ),
             models.UniqueConstraint(
                 fields=["tenant", "compensates"],

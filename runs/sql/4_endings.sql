@@ -11,18 +11,26 @@ DECLARE
   v_effect runs_effect;
   v_withdrawn uuid[];
 BEGIN
-  WITH withdrawn AS (
-    UPDATE policy_approval SET state = 'withdrawn', decided_at = clock_timestamp(),
-        version = version + 1
-      WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open' RETURNING id, digest, version
-  ), decided AS (
-    INSERT INTO policy_approvaldecision (tenant_id, approval_id, action, by, name, digest, version, is_final)
-      SELECT p_tenant, id, 'withdraw', p_actor, p_actor, digest, version, true FROM withdrawn
-  ), audited AS (
-    INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
-      SELECT p_tenant, p_actor, 'approval.withdrawn', 'approval/' || id, '{}' FROM withdrawn
-  ) SELECT array_agg(id) INTO v_withdrawn FROM withdrawn;
-  PERFORM policy_notify(p_tenant, w.id, 'approval.withdrawn', '{}') FROM unnest(v_withdrawn) AS w (id);
+  IF EXISTS (SELECT FROM policy_approval
+      WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open') THEN
+    WITH withdrawn AS (
+      UPDATE policy_approval SET state = 'withdrawn', decided_at = clock_timestamp(),
+          version = version + 1
+        WHERE tenant_id = p_tenant AND run_id = p_run AND state = 'open' RETURNING id, digest, version
+    ), decided AS (
+      INSERT INTO policy_approvaldecision (tenant_id, approval_id, action, by, name, digest, version, is_final)
+        SELECT p_tenant, id, 'withdraw', p_actor, p_actor, digest, version, true FROM withdrawn
+    ), audited AS (
+      INSERT INTO policy_auditevent (tenant_id, actor, action, subject, detail)
+        SELECT p_tenant, p_actor, 'approval.withdrawn', 'approval/' || id, '{}' FROM withdrawn
+    ) SELECT array_agg(id) INTO v_withdrawn FROM withdrawn;
+    PERFORM policy_notify(p_tenant, w.id, 'approval.withdrawn', '{}') FROM unnest(v_withdrawn) AS w (id);
+  END IF;
+  -- Most runs leave nothing open: one look tells.
+  IF NOT EXISTS (SELECT FROM runs_effect
+      WHERE run_id = p_run AND state IN ('held', 'retrying', 'claimed')) THEN
+    RETURN;
+  END IF;
   WITH unsent AS (
     UPDATE runs_effect SET state = 'failed', error_class = 'cancellation',
         outcome = jsonb_build_object('failed', 'cancellation', 'detail', p_unsent),

@@ -54,7 +54,14 @@ def disk_full(ground: PostgresGround, run_id: str) -> Iterator[None]:
 
 
 def test_a_statement_that_loses_a_deadlock_is_carried_out_again(room: Room) -> None:
-    ground = room.ground
+    assert any(_loses_a_deadlock(room.ground) for _ in range(3))
+
+
+def _loses_a_deadlock(ground: PostgresGround) -> bool:
+    """Have an effect be written in spite of a deadlock; say whether it was the one that lost.
+
+    Who waited longer loses, if the other came within its second.
+    """
     run_id = ground.start("a")
     claimed = claim(ground, run_id)
     came: list[Put] = []
@@ -67,12 +74,18 @@ def test_a_statement_that_loses_a_deadlock_is_carried_out_again(room: Room) -> N
         putting.start()
         ours = [other.info.backend_pid]
         assert eventually(lambda: looking.execute(BLOCKED, ours).fetchone() == (1,))
-        other.execute("SELECT FROM runs_run WHERE id = %s FOR UPDATE", [run_id])
+        try:
+            other.execute("SELECT FROM runs_run WHERE id = %s FOR UPDATE", [run_id])
+        except psycopg.errors.DeadlockDetected:
+            lost = False
+        else:
+            lost = True
         other.rollback()
         putting.join(timeout=30)
 
     assert came == [Put.OK]
     assert ground.budget(run_id).reserved == a_model().reserve
+    return lost
 
 
 def test_without_a_connection_left_the_store_is_away_and_comes_back(room: Room) -> None:

@@ -11,6 +11,7 @@ from agentops.releases.reading import FILE, newest_release
 from agentops.releases.record import Column, Record, Rule, Signature, Table, Task
 
 STATES = "CHECK (((state)::text = ANY ((ARRAY[{}])::text[])))"
+CONSTANT = "CHECK (((state)::text = ANY ('{{{}}}'::text[])))"
 NOT_STATES = "CHECK ((NOT ((state)::text = ANY ((ARRAY[{}])::text[]))))"
 
 
@@ -87,6 +88,9 @@ ADDED = {
     "one more word": with_rule(
         "state_is_known", Rule(definition=STATES.format(words("open", "done", "late")))
     ),
+    "the same words as one constant": with_rule(
+        "state_is_known", Rule(definition=CONSTANT.format('done,"",open'))
+    ),
     "a rule less": with_table(replace(RUNS, rules={})),
     "a rule by another name": with_table(replace(RUNS, rules={"renamed": KNOWN})),
     "a check of a new column that its default keeps": with_rule("fresh", FRESH, fresh=OPTIONAL),
@@ -131,6 +135,17 @@ TAKEN = {
     ),
     "a word less": (
         with_rule("state_is_known", Rule(definition=STATES.format(words("open")))),
+        "rule state_is_known of runs may refuse",
+    ),
+    "a word less, as one constant": (
+        with_rule("state_is_known", Rule(definition=CONSTANT.format("open"))),
+        "rule state_is_known of runs may refuse",
+    ),
+    "the words of another column": (
+        with_rule(
+            "state_is_known",
+            Rule(definition=CONSTANT.format("open,done").replace("state", "seen")),
+        ),
         "rule state_is_known of runs may refuse",
     ),
     "a new check that the default of its column breaks": (

@@ -33,9 +33,6 @@ RUNS: Final = "runs"
 ASIDE: Final = {1000: ("backtests", 1), 1001: ("notices", 8)}
 """The numbers of workers of another queue, and their threads: no run waits behind a backtest, and
 nothing behind a receiver of notices that hangs."""
-ALLOCATIONS: Final = 10_000
-"""Containers made before a worker looks for cycles among the young. Python's 700 are soon made by
-sixteen runs at work, which leave few cycles: looking so often takes a fifteenth of a worker."""
 TOO_SOON_SECONDS: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 
@@ -246,7 +243,6 @@ def import_everything() -> None:
     load_code()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(ALLOCATIONS, 20, 20)
     if threading.active_count() > 1:
         raise RuntimeError("an import started a thread; workers cannot be forked from here")
 

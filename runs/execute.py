@@ -18,6 +18,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 from typing import Any, Final, TypeVar
 
@@ -124,10 +125,9 @@ class TaskRun:
 
     async def offers(self) -> tuple[ToolOffer, ...]:
         """List the tools granted to this agent, as a model is told of them."""
-        shell = self.asker.shell
-        specs = await shell.loop.in_thread(
-            shell.world.tools, self.asker.claimed.lease.tenant_id, self.asker.program.tools
-        )
+        shell, tenant = self.asker.shell, self.asker.claimed.lease.tenant_id
+        read = partial(shell.world.tools, tenant, self.asker.program.tools)
+        specs = await self.meanwhile(partial(shell.loop.in_thread, read))
         return tuple(
             ToolOffer(name=s.name, description=s.description, parameters=s.input_schema)
             for s in specs
@@ -185,6 +185,9 @@ class TaskRun:
         self.busy += 1
         try:
             return await work()
+        except StoreAway as error:
+            self._note(error)
+            raise Derailed from error
         finally:
             self._is_idle(None)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(30)
 class Uncounted(Priced):
     """A world that is asked once for what its database does not answer."""
 
-    answers = False
+    asked = False
 
     def keep(self, tenant_id: str, data: bytes) -> str:
         self._ask()
@@ -31,8 +31,8 @@ class Uncounted(Priced):
         return super().tools(tenant_id, granted)
 
     def _ask(self) -> None:
-        if not self.answers:
-            self.answers = True
+        if not self.asked:
+            self.asked = True
             raise StoreAway("the row of the tenant")
 
 

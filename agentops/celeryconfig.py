@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from django.conf import settings
 from kombu import Queue
+from kombu.transport import TRANSPORT_ALIASES
 
+# Under the schemes of its URLs, so that who asks for the broker's kind (Flower) hears of Redis.
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "agentops.broker:Transport"
 broker_url = settings.REDIS_URL
-if urlsplit(broker_url).scheme in {"redis", "rediss"}:
-    broker_transport = "agentops.broker:Transport"
 broker_transport_options = {
     "global_keyprefix": f"{settings.REDIS_PREFIX}:",
     "ack_emulation": False,  # what a worker took is in its memory; the sweeper nudges again

@@ -57,6 +57,7 @@ class Advanced(StrEnum):
     RELEASED = "released"
     LEASE_LOST = "lease_lost"
     STORE_AWAY = "store_away"
+    GONE_ON = "gone_on"  # where the store went away: it ended, or waits, or others have it
     FANNED_OUT = "fanned_out"
     KEPT = "kept"
     CHAINED = "chained"
@@ -64,7 +65,8 @@ class Advanced(StrEnum):
     ENDED = "ended"
 
 
-MAKES_ROOM = frozenset({Advanced.ENDED, Advanced.SET_ASIDE, Advanced.KEPT})  # of a seat, perhaps
+MAKES_ROOM = frozenset({Advanced.ENDED, Advanced.SET_ASIDE, Advanced.KEPT, Advanced.GONE_ON})
+"""After these a seat may be free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +121,11 @@ class Engine:
             log.warning("store.away", run_id=nudge.run_id, detail=str(away), again=True)
         claimed = claim_again(self.shell, self.keeper, nudge, held[-1] if held else None)
         if claimed is None:
-            return Advanced.HELD_ELSEWHERE
-        if claimed.lease.task:
-            return (yield from self._task(claimed, held))
-        return (yield from self._run(claimed.awake(), held))
+            return Advanced.GONE_ON
+        if self.shell.draining.is_set():  # it began while the store was waited for
+            return self.release(claimed.lease)
+        onward = self._task if claimed.lease.task else self._run
+        return (yield from onward(claimed.awake(), held))
 
     def _follow(self, nudge: Nudge, held: list[Claimed]) -> Work[Advanced]:
         store, shell = self.shell.store, self.shell
@@ -371,11 +374,8 @@ class _Carrying:
     def _onward(self) -> RunState:
         """Go on in this message while the burst lasts, else chain the next one."""
         burst = self.engine.burst
-        if self.shell.draining.is_set():
-            return RunState.QUEUED
-        if self.steps < burst.super_steps and time.monotonic() < self.until:
-            return RunState.RUNNING
-        return RunState.QUEUED
+        lasts = self.steps < burst.super_steps and time.monotonic() < self.until
+        return RunState.RUNNING if lasts and not self.shell.draining.is_set() else RunState.QUEUED
 
     def _after(self, commit: Commit, saved: Saved) -> Advanced | None:
         if saved.state in FINAL:

@@ -24,7 +24,8 @@ def claim_again(
 ) -> Claimed | None:
     """Win once more what a message named; `last` is what was won by it, as far as is known.
 
-    None where another thread of this process holds it, somebody else does, or it goes on without.
+    None where it goes on without: it ended, waits, or somebody else works at it. Between winning a
+    lease and working under it another thread of this process may lose it so, and gives up its work.
 
     Raises:
         StoreAway: the store is still away.

@@ -24,7 +24,7 @@ ONE_OF: Final = re.compile(
 """`CHECK (((state)::text = ANY ((ARRAY['a'::character varying, ...])::text[])))`."""
 LITERAL: Final = re.compile(r"'((?:[^']|'')*)'")
 ONE_OF_CONSTANT: Final = re.compile(
-    r"CHECK \(\(\(?(\w+)\)?(?:::text)? = ANY \('\{(.*)\}'::text\[\]\)+"
+    r"CHECK \(\(\(?(\w+)\)?(?:::text)? = ANY \('\{([^']*)\}'::text\[\]\)+"
 )
 """`CHECK (((state)::text = ANY ('{a,b,""}'::text[])))`: none of our words needs quotes."""
 

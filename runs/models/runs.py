@@ -263,9 +263,7 @@ class Effect(HotRow):
         constraints = [
             models.CheckConstraint(
                 name="effect_state_is_known",
-                condition=Q(
-                    state__one_of=["claimed", "held", "retrying", "unknown", "done", "failed"]
-                ),
+                condition=Q(state__one_of=EFFECT_STATES),
             ),
             models.CheckConstraint(
                 name="effect_finished_iff_done_or_failed",

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from runs.ports import Put
+from tests.contract.builds import a_model
+from tests.contract.grounds import claim
+
 if TYPE_CHECKING:
     from tests.contract.postgres_ground import PostgresGround
 
@@ -30,6 +34,31 @@ def test_no_row_breaks_it(postgres: PostgresGround, rule: str) -> None:
         pytest.raises(psycopg.errors.CheckViolation) as refused,
     ):
         connection.execute(f"UPDATE runs_run SET {BROKEN[rule]} WHERE id = %s", [run_id])  # noqa: S608 - ours
+
+    assert refused.value.diag.constraint_name == rule
+
+
+@pytest.mark.parametrize(
+    ("rule", "table", "change"),
+    [
+        ("effect_state_is_known", "runs_effect", "state = 'nowhere'"),
+        ("effect_finished_iff_done_or_failed", "runs_effect", "state = 'done'"),
+        ("task_state_is_known", "runs_task", "state = 'nowhere'"),
+    ],
+)
+def test_no_row_of_what_it_does_breaks_it(
+    postgres: PostgresGround, rule: str, table: str, change: str
+) -> None:
+    run_id = postgres.start("a")
+    lease = claim(postgres, run_id).lease
+    assert postgres.store.put_effect(lease, a_model(), []) is Put.OK
+    postgres.store.fan_out(lease, ["a", "b"])
+
+    with (
+        postgres.system.connection() as connection,
+        pytest.raises(psycopg.errors.CheckViolation) as refused,
+    ):
+        connection.execute(f"UPDATE {table} SET {change} WHERE run_id = %s", [run_id])  # noqa: S608 - ours
 
     assert refused.value.diag.constraint_name == rule
 

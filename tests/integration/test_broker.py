@@ -27,7 +27,7 @@ def ours() -> Iterator[Connection]:
 
 def _taken(queue: Queue) -> object:
     """Take a message as any kombu would."""
-    with Connection(os.environ["REDIS_URL"]) as other:
+    with Connection(os.environ["REDIS_URL"], transport=plain.Transport) as other:
         assert type(other.default_channel) is plain.Channel
         message = queue(other.default_channel).get(no_ack=True)
         return message and message.payload
@@ -67,4 +67,15 @@ def test_a_channel_whose_connections_were_given_up_gets_another_client(
 def test_the_product_uses_it() -> None:
     from agentops.celery import app
 
-    assert isinstance(app.connection_for_write().transport, Transport)
+    for connection in (app.connection_for_write(), app.connection_for_read()):
+        assert isinstance(connection.transport, Transport)
+        assert connection.as_uri().startswith("redis://")
+
+
+def test_flower_knows_its_broker() -> None:
+    from flower.utils.broker import Broker
+
+    from agentops.celery import app
+
+    uri = app.connection().as_uri(include_password=True)
+    assert type(Broker(uri, broker_options={})).__name__ == "Redis"

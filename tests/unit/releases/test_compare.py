@@ -12,6 +12,7 @@ from agentops.releases.record import Column, Record, Rule, Signature, Table, Tas
 
 STATES = "CHECK (((state)::text = ANY ((ARRAY[{}])::text[])))"
 CONSTANT = "CHECK (((state)::text = ANY ('{{{}}}'::text[])))"
+TWO = "CHECK (((state = ANY ('{open,done}'::text[])) AND (state = ANY ('{open}'::text[]))))"
 NOT_STATES = "CHECK ((NOT ((state)::text = ANY ((ARRAY[{}])::text[]))))"
 
 
@@ -139,6 +140,10 @@ TAKEN = {
     ),
     "a word less, as one constant": (
         with_rule("state_is_known", Rule(definition=CONSTANT.format("open"))),
+        "rule state_is_known of runs may refuse",
+    ),
+    "a second list of words": (
+        with_rule("state_is_known", Rule(definition=TWO)),
         "rule state_is_known of runs may refuse",
     ),
     "the words of another column": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -175,7 +176,7 @@ def test_what_was_answered_is_kept_and_the_run_goes_on_at_once(
 
         assert office.store.told.count("claim_again") == 1
         assert (came, office.row().state) == (
-            Advanced.HELD_ELSEWHERE if (kind, when) == ("save", SECOND) else Advanced.ENDED,
+            Advanced.GONE_ON if (kind, when) == ("save", SECOND) else Advanced.ENDED,
             "succeeded",
         )
         assert office.paid == ["one", "two"]
@@ -252,10 +253,32 @@ def test_what_another_thread_of_the_process_works_at_is_not_taken_from_it() -> N
         office.store.away("claim", 1)
 
         with office.keeper.keeping(held.lease, Brake()):
-            assert office.follow(nudge) == [Advanced.HELD_ELSEWHERE]
+            assert office.follow(nudge) == [Advanced.GONE_ON]
 
         assert "claim_again" not in office.store.told
         assert office.row().token == held.lease.token
+
+
+class Slow(Flaky):
+    """A store that is back only after the process was told to shut down."""
+
+    draining: threading.Event
+
+    def claim_again(self, *given: Any, **named: Any) -> Claimed | None:
+        self.draining.set()
+        found: Claimed | None = self.inner.claim_again(*given, **named)
+        return found
+
+
+def test_a_process_that_was_told_to_shut_down_meanwhile_gives_the_run_back() -> None:
+    with office_of(lambda _: {"output": "done"}, store=Slow()) as office:
+        nudge = office.begin()
+        office.store.draining = office.shell.draining
+        office.store.away("save", 1)
+
+        assert office.follow(nudge) == [Advanced.RELEASED]
+        assert (office.row().state, office.row().worker) == ("queued", None)
+        assert office.row().crashes == 0
 
 
 class InGroups(MemoryStore):

@@ -48,8 +48,12 @@ class Storage(Protocol):
         """List folders and files; raises FileNotFoundError."""
         ...
 
+    def exists(self, name: str) -> bool:
+        """Say whether it is there."""
+        ...
+
     def get_modified_time(self, name: str) -> datetime:
-        """Say when it was last saved; raises FileNotFoundError."""
+        """Say when it was last saved; raises something where it is not there."""
         ...
 
 
@@ -130,11 +134,7 @@ class Artifacts:
             ArtifactsAway: nobody can say now.
         """
         with reached():
-            try:
-                self.storage().get_modified_time(key)
-            except FileNotFoundError:
-                return False
-        return True
+            return self.storage().exists(key)
 
     def _list(self, path: str) -> tuple[list[str], list[str]]:
         try:
@@ -143,9 +143,12 @@ class Artifacts:
             return [], []
 
     def _is_old(self, key: str, before: datetime) -> bool:
+        storage = self.storage()
         try:
-            return self.storage().get_modified_time(key) < before
-        except FileNotFoundError:
+            return storage.get_modified_time(key) < before
+        except Exception:  # what a storage says of what is not there is its own affair
+            if storage.exists(key):
+                raise
             return False
 
 

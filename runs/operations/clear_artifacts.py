@@ -50,7 +50,8 @@ def clear_artifacts(  # noqa: PLR0913 - a command's options, by keyword
 
     Raises:
         ValueError: `age` is less than an hour.
-        ArtifactsAway: the storage cannot be reached; what is cleared is cleared.
+        ArtifactsAway: the storage cannot be reached; what is cleared is cleared, counts for no
+            quota any more, and is in the audit log.
     """
     if age < YOUNGEST:
         raise ValueError("artifacts are cleared an hour after they were saved, or later")
@@ -64,12 +65,17 @@ def clear_artifacts(  # noqa: PLR0913 - a command's options, by keyword
     time.sleep(pause)
     named |= _keys(tenant_id, queries.named_digests)
     unnamed -= named
-    gone = sum(artifacts.clear(key, before=before) for key in sorted(unnamed))
-    absent = [key for key in sorted(counted - named) if not artifacts.is_there(key)]
-    with tenancy.scope(tenant_id):
-        _uncount(tenant_id, absent, before)
-        record(by, "artifacts.cleared", f"tenant/{tenant_id}", {"artifacts": gone})
-    return Cleared(old=len(old), unnamed=len(unnamed), cleared=gone)
+    gone: list[str] = []
+    absent: list[str] = []
+    try:
+        gone.extend(key for key in sorted(unnamed) if artifacts.clear(key, before=before))
+        rest = sorted(counted - named - set(gone))
+        absent.extend(key for key in rest if not artifacts.is_there(key))
+    finally:
+        with tenancy.scope(tenant_id):
+            _uncount(tenant_id, [*gone, *absent], before)
+            record(by, "artifacts.cleared", f"tenant/{tenant_id}", {"artifacts": len(gone)})
+    return Cleared(old=len(old), unnamed=len(unnamed), cleared=len(gone))
 
 
 def _keys(tenant_id: UUID, digests: Callable[[], Iterable[str]]) -> set[str]:

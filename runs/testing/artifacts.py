@@ -46,6 +46,10 @@ class InMemory:
         folders = {name.partition("/")[0] for name in below if "/" in name}
         return sorted(folders), sorted(name for name in below if "/" not in name)
 
+    def exists(self, name: str) -> bool:
+        """Say whether it is there."""
+        return name in self.stored
+
     def get_modified_time(self, name: str) -> datetime:
         """Say when it was last saved."""
         if name not in self.saved:

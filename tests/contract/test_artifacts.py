@@ -26,13 +26,20 @@ SOON, LATELY = NOW + timedelta(hours=1), NOW - timedelta(hours=1)
 ACME, OTHER = "01a1fde5-03d3-777a-9202-aa68f5b18968", "01a1fde5-03d3-777a-9202-aa68f5b18969"
 
 
-@pytest.fixture(params=["directory", "memory"])
+class Remote(InMemory):
+    """A storage like those for buckets: its clients' own errors come through here and there."""
+
+    def get_modified_time(self, name: str) -> datetime:
+        if name not in self.saved:
+            raise RuntimeError("404")
+        return self.saved[name]
+
+
+@pytest.fixture(params=["directory", "memory", "remote"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return (
-        Directory(location=tmp_path)
-        if request.param == "directory"
-        else InMemory(clock=lambda: NOW)
-    )
+    if request.param == "directory":
+        return Directory(location=tmp_path)
+    return (InMemory if request.param == "memory" else Remote)(clock=lambda: NOW)
 
 
 @pytest.fixture
@@ -104,7 +111,9 @@ def test_only_what_is_old_is_cleared(artifacts: Artifacts) -> None:
     assert list(artifacts.lying("nobody", before=SOON)) == []
     assert not artifacts.clear(key, before=LATELY)
     assert artifacts.kept(ACME, digest) == b"one"
+    assert artifacts.is_there(key)
     assert artifacts.clear(key, before=SOON)
+    assert not artifacts.is_there(key)
     assert not artifacts.clear(key, before=SOON)
     with pytest.raises(ArtifactLost):
         artifacts.kept(ACME, digest)
@@ -130,6 +139,23 @@ def test_a_storage_that_is_away_is_a_failure_of_its_own() -> None:
         artifacts.kept(ACME, "a" * 64)
 
     assert ACME not in str(told.value), "where it lies is nobody's business"
+
+
+class Ageless(InMemory):
+    """A storage that does not say how old what it has is."""
+
+    def get_modified_time(self, name: str) -> datetime:
+        raise RuntimeError(f"403 for {name}")
+
+
+def test_what_is_there_and_of_unknown_age_is_not_cleared() -> None:
+    artifacts = Artifacts((ageless := Ageless()).itself)
+    key = key_of(ACME, artifacts.keep(ACME, b"one"))
+
+    with pytest.raises(ArtifactsAway):
+        artifacts.clear(key, before=SOON)
+
+    assert list(ageless.stored) == [key]
 
 
 def test_every_folder_of_an_artifact_is_made_to_last(

@@ -27,6 +27,7 @@ from runs.operations.replay import replay_run
 from tests.http import Api, a_person, signed_in
 from tests.integration.engine_room import Room
 from tests.integration.test_retention import age, forget, removed
+from tests.operator import Operator
 from tests.unit.runs import desk
 
 SAID = {"text": "first"}
@@ -275,6 +276,23 @@ def test_the_command_says_what_it_found(room: Room, capsys: pytest.CaptureFixtur
         call_command("artifacts", "--tenant", slug, "--hours", "0.5")
     with pytest.raises(CommandError, match="infinity"):
         call_command("artifacts", "--tenant", slug, "--hours", "inf")
+
+
+def test_a_tenant_that_cannot_be_looked_through_does_not_stop_the_others(
+    room: Room, tmp_path: Path
+) -> None:
+    other = str(create_tenant("zz-looked-through-last", "Last", policy=None))
+    place = Path(settings.STATE_DIR, "artifacts")
+    lost = place / key_of(other, kept_here().keep(other, b"x"))
+    os.utime(lost, (0, 0))
+    (in_the_way := place / room.ground.tenant).write_text("no folder")
+
+    with Operator(tmp_path, {}) as operator:
+        told = operator.run("artifacts", "--dry-run")
+
+    in_the_way.unlink()
+    assert (told.returncode, json.loads(told.stdout)["unnamed"]) == (1, 1)
+    assert "Not a directory" in told.stderr
 
 
 # --- Given out --------------------------------------------------------------------------------

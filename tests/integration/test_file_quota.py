@@ -25,6 +25,8 @@ from policy.operations.create_tenant import create_tenant
 from policy.operations.set_tenant import set_file_quota
 from runs import queries
 from runs.agents import Context, FilesFull, Node, Program, graph
+from runs.artifacts import Artifacts
+from runs.artifacts.directory import Directory
 from runs.artifacts.here import kept_here
 from runs.artifacts.keeping import key_of
 from runs.errors import ArtifactsAway
@@ -64,9 +66,9 @@ def keep(room: Room, data: bytes) -> str:
     return LiveWorld().keep(room.ground.tenant, data)
 
 
-def cleared(room: Room, **more: Any) -> Cleared:
+def cleared(room: Room, artifacts: Artifacts | None = None, **more: Any) -> Cleared:
     return clear_artifacts(
-        kept_here(),
+        artifacts or kept_here(),
         tenant_id=UUID(room.ground.tenant),
         now=datetime.now(UTC) + LATER,
         age=timedelta(hours=1),
@@ -257,6 +259,32 @@ def test_what_could_not_be_stored_is_counted_until_it_is_cleared(room: Room) -> 
     assert cleared(room) == Cleared(old=0, unnamed=0, cleared=0)
 
     assert used(room) == 0
+
+
+class Stuck(Directory):
+    """A directory that removes one file, and is then away."""
+
+    removed = 0
+
+    def delete(self, name: str) -> None:
+        if self.removed:
+            raise RuntimeError("503")
+        self.removed += 1
+        super().delete(name)
+
+
+def test_what_was_cleared_before_the_storage_went_away_is_counted_no_more(room: Room) -> None:
+    for data in (b"01234", b"56789", b"abcde"):
+        keep(room, data)
+    stuck = Stuck(location=Path(settings.STATE_DIR, "artifacts"))
+
+    with pytest.raises(ArtifactsAway):
+        cleared(room, artifacts=Artifacts(lambda: stuck))
+
+    assert (kept(room), used(room)) == ([5, 5], 10)
+    with room.scope():
+        [event] = AuditEvent.objects.filter(action="artifacts.cleared")
+    assert event.detail == {"artifacts": 1}
 
 
 def test_what_lies_there_still_is_counted_still(room: Room) -> None:

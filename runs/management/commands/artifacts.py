@@ -35,13 +35,15 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would be cleared")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        """Clear, or look.
+        """Clear, or look. A tenant whose artifacts cannot be reached does not stop the others.
 
         Raises:
-            CommandError: there is no such tenant, it is too soon, or the storage is away.
+            CommandError: there is no such tenant, it is too soon, or the storage was away; then
+                what could be cleared is, and the figures leave out the tenants that are named.
         """
         tenants = [named_tenant(options["tenant"])] if options["tenant"] else all_tenants()
         total = {"old": 0, "unnamed": 0, "cleared": 0}
+        failed: dict[str, ArtifactsAway] = {}
         for tenant in tenants:
             try:
                 found = clear_artifacts(
@@ -52,8 +54,14 @@ class Command(BaseCommand):
                     by=OPERATOR,
                     dry_run=options["dry_run"],
                 )
-            except (ArtifactsAway, ValueError, OverflowError) as error:
-                raise CommandError(str(error.__cause__ or error)) from error
+            except ArtifactsAway as error:
+                failed[tenant.slug] = error
+                continue
+            except (ValueError, OverflowError) as error:
+                raise CommandError(str(error)) from error
             for name, count in asdict(found).items():
                 total[name] += count
         self.stdout.write(json.dumps({**total, "dry_run": options["dry_run"]}))
+        if failed:
+            told = (f"{slug}: {error.__cause__ or error}" for slug, error in failed.items())
+            raise CommandError("not all was looked through: " + "; ".join(told))

@@ -35,19 +35,23 @@ class FilesView:
 def files(run_id: UUID, super_step: int | None) -> FilesView:
     """List a run's files as of a checkpoint; None is the newest. Raises as `head_of`."""
     at, head = head_of(run_id, super_step)
+    named = _named_at(run_id, head)
+    if named is None:  # its history was removed since, and what is left was made whole
+        at, head = head_of(run_id, super_step)
+        named = _named_at(run_id, head)
     views = tuple(
         FileView(name=name, size=file.size, media_type=file.media_type, digest=file.digest)
-        for name, file in listed(_named_at(run_id, head)).items()
+        for name, file in listed(named or {}).items()
     )
     return FilesView(super_step=at, files=views)
 
 
 def _named_at(run_id: UUID, head: JsonObject) -> Any:
-    """Read the channel of files from where it was last written, and no other."""
+    """Read the channel of files from where it was last written; None where that is gone."""
     if (step := head["written"].get(FILES)) is None:
         return {}
     rows = Checkpoint.objects.filter(run_id=run_id, super_step=step)
-    return rows.values_list(f"writes__{FILES}", flat=True).get()
+    return rows.values_list(f"writes__{FILES}", flat=True).first()
 
 
 def file(run_id: UUID, super_step: int | None, name: str) -> FileView:

@@ -40,6 +40,11 @@ class LineView:
     seats: int
     free_seats: int
 
+    @property
+    def files_filled(self) -> float:
+        """Say which share of its bytes of files is used; nothing where there is no quota."""
+        return self.file_bytes / self.max_file_bytes if self.max_file_bytes else 0.0
+
 
 def line() -> LineView:
     """Say how the scope's tenant stands."""

@@ -14,11 +14,13 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from policy.core.actor import SYSTEM
 from policy.models import AuditEvent, Tenant
 from policy.operations.create_tenant import create_tenant
 from policy.operations.set_tenant import set_retention
+from runs import queries
 from runs.agents import Context, Node, Program, Send, Step, graph
 from runs.artifacts.here import kept_here
 from runs.artifacts.keeping import key_of
@@ -226,6 +228,24 @@ def test_what_was_removed_with_the_history_is_cleared(room: Room, api: Api, held
     assert cleared(room) == Cleared(old=3, unnamed=2, cleared=2)
 
     assert got(api, held, "report.md") == b"draftfirst"
+
+
+def test_files_are_listed_while_the_history_is_removed(room: Room, held: str) -> None:
+    room.decide(held, "approve")
+    with room.scope():
+        set_retention(1, by=SYSTEM)
+    age(room, held, 2)
+
+    def between(execute: Any, sql: str, *given: Any) -> Any:
+        if '"writes"' in sql:
+            forget(room)
+        return execute(sql, *given)
+
+    with room.scope(), connection.execute_wrapper(between):
+        found = queries.files(UUID(held), None)
+
+    assert removed(room, held)
+    assert [file.name for file in found.files] == ["report.md"]
 
 
 async def spread(_: Context) -> Step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -323,6 +324,20 @@ def test_a_quota_is_set_shown_and_audited(room: Room, capsys: pytest.CaptureFixt
     assert "files            2,000 bytes" in capsys.readouterr().out
     with pytest.raises(CommandError, match="no whole number"):
         call_command("tenant", "set", slug, "--max-file-bytes", "0")
+
+
+@pytest.mark.parametrize(
+    ("most", "mark"), [(2223, ""), (2222, "nearly full"), (2001, "nearly full"), (2000, "full")]
+)
+def test_files_that_are_nearly_full_are_marked(room: Room, most: int, mark: str) -> None:
+    tenant = UUID(room.ground.tenant)
+    keep(room, bytes(2000))
+    bound(room, most)
+
+    page = signed_in(a_person(tenant, "viewer"), tenant).get("/admin/gates/").content.decode()
+
+    card = page.partition("<h3>Files</h3>")[2].partition("</section>")[0]
+    assert re.findall(r'ao-bad">(.*?)<', card) == [mark] * bool(mark)
 
 
 @pytest.mark.parametrize("most", [0, -1, 10**18 + 1])

@@ -79,7 +79,7 @@ class Groups:
 
     def _answers(self, parts: Sequence[PlayedPart]) -> Sequence[Any]:
         if not self._ground.strikes("group_refused", 0.1):
-            return [_answer(part) for part in parts]
+            return [self._looked_at(part) for part in parts]
         if self._bug.keeps_answers:
             return self._undone(parts)
         if self._bug.undoes_nothing:
@@ -87,6 +87,12 @@ class Groups:
                 _answer(part)
         self._ground.tell("the group is refused")
         raise GroupRefused
+
+    def _looked_at(self, part: PlayedPart) -> Any:
+        """Carry a part out and judge it by what was so then: a later part may end its parent."""
+        answer = _answer(part)
+        self._ground.look()
+        return answer
 
     def _undone(self, parts: Sequence[PlayedPart]) -> Sequence[Any]:
         """Roll back what was done, and give the answers all the same."""

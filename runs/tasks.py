@@ -10,7 +10,7 @@ from celery.worker.control import inspect_command
 
 from policy.operations.deliver import deliver
 from runs.artifacts.here import kept_here
-from runs.artifacts.probing import PROBE, unlike
+from runs.artifacts.probing import PROBE, unseen
 from runs.operations.backtest import carry_out
 from runs.outbox import ADVANCE, BACKTEST, DELIVER
 from runs.ports import Nudge
@@ -44,4 +44,4 @@ def deliver_notice(*, tenant_id: str, notice_id: str, **_: object) -> str:
 @inspect_command(name=PROBE, args=[("key", str)])
 def look_for_probe(_state: Any, key: str) -> dict[str, str]:
     """Say why this worker does not read a probe of the storage of artifacts; `doctor` asks."""
-    return {"why": unlike(kept_here().storage(), key)}
+    return {"why": unseen(kept_here().storage, key)}

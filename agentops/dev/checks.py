@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,10 +19,12 @@ from agentops.servers import ServerUnavailable, given
 LONGEST_SKEW: Final = 2.0
 SHORTEST_KEY: Final = 32
 PING_SECONDS: Final = 2.0
+PROBE_SECONDS: Final = 5.0
 SHARE: Final = (
     "give every machine the same storage (AGENTOPS_ARTIFACTS, or _BACKEND and _OPTIONS), "
     "and every process the same user"
 )
+LOG: Final = "look into that worker's log; restart it, if it is of an older release"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _worker() -> tuple[str, str]:
         return f"the broker cannot be reached: {error}", "start Redis, or correct REDIS_URL"
     if not answers:
         return "none answers", "start one; see docker-compose.yml, or logs/ in the state folder"
-    return ", ".join(sorted(name for answer in answers for name in answer)), ""
+    return ", ".join(_names(answers)), ""
 
 
 def _sweeper() -> tuple[str, str]:
@@ -121,39 +123,54 @@ def _sweeper() -> tuple[str, str]:
 
 
 def _artifacts() -> tuple[str, str]:
-    """Let a probe lie there for as long as it takes to read it, here and in every worker."""
+    """Let a probe lie there for as long as it takes to read it, here and in every worker.
+
+    A storage may raise anything where it is given options that it does not know.
+    """
     _settings()
     from runs.artifacts.here import kept_here, place  # noqa: PLC0415 - needs settings
     from runs.artifacts.probing import probed  # noqa: PLC0415
     from runs.errors import ArtifactsAway  # noqa: PLC0415
 
     try:
-        with probed(kept_here().storage()) as key:
+        storage = kept_here().storage()
+    except Exception as error:  # noqa: BLE001 - as said above
+        found = f"the storage of artifacts cannot be made: {type(error).__name__}: {error}"
+        return found, "correct AGENTOPS_ARTIFACTS_BACKEND and AGENTOPS_ARTIFACTS_OPTIONS"
+    try:
+        with probed(storage) as key:
             answers = _seen_by_workers(key)
     except ArtifactsAway as error:
         cause = error.__cause__
         found = f"{error}: {cause}" if cause else str(error)
         return found, f"see to it that {place()} is there, and that web and workers may write to it"
-    blind = {name: said["why"] for name, said in answers.items() if said["why"]}
-    if blind:
-        name, why = min(blind.items())
-        return f"{name} does not find what was written to {place()} here: {why}", SHARE
+    for name, said in sorted(answers.items()):
+        if "why" not in said:
+            return f"{name} does not say whether it reads {place()}: {said['error']}", LOG
+        if said["why"]:
+            found = f"{name} does not find what was written to {place()} here: {said['why']}"
+            return found, SHARE
     seen = f"read by {', '.join(sorted(answers))}" if answers else "no worker said it reads it"
     return f"{place()}; {seen}", ""
 
 
 def _seen_by_workers(key: str) -> dict[str, dict[str, str]]:
-    """Ask each worker for a probe; whoever does not know the question, or is busy, is left out."""
+    """Ask each worker that answers pings for a probe: `why` it is not read, or an `error`."""
     from agentops.celery import app  # noqa: PLC0415 - needs settings
     from runs.artifacts.probing import PROBE  # noqa: PLC0415
 
-    asked: dict[str, Any] = {"arguments": {"key": key}, "reply": True, "timeout": PING_SECONDS}
+    asked: dict[str, Any] = {"arguments": {"key": key}, "reply": True, "timeout": PROBE_SECONDS}
     try:
-        told = app.control.broadcast(PROBE, **asked)
+        there = _names(app.control.ping(timeout=PING_SECONDS))
+        told = app.control.broadcast(PROBE, destination=there, **asked) if there else []
     except (OSError, OperationalError):
         return {}
-    answers = {name: said for answer in told or () for name, said in answer.items()}
-    return {name: said for name, said in answers.items() if "why" in said}
+    silent = {name: {"error": f"it said nothing for {PROBE_SECONDS:g} s"} for name in there}
+    return silent | {name: said for answer in told or () for name, said in answer.items()}
+
+
+def _names(answers: Iterable[Mapping[str, Any]] | None) -> list[str]:
+    return sorted(name for answer in answers or () for name in answer)
 
 
 def _settings() -> None:

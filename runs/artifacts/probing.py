@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -33,6 +33,15 @@ def probed(storage: Storage) -> Iterator[str]:
     finally:
         with reached():
             storage.delete(key)
+
+
+def unseen(storage: Callable[[], Storage], key: str) -> str:
+    """Say as `unlike` why a probe is not to be read, of a storage that may not even be made."""
+    try:
+        found = storage()
+    except Exception as error:  # noqa: BLE001 - a storage may raise anything
+        return f"its storage cannot be made ({type(error).__name__}: {error})"[:500]
+    return unlike(found, key)
 
 
 def unlike(storage: Storage, key: str) -> str:

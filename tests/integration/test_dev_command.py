@@ -200,6 +200,20 @@ def test_status_and_doctor_say_when_nothing_runs(state: Path) -> None:
     assert manage(state, "doctor").returncode == 2
 
 
+def test_doctor_tells_of_options_that_the_storage_does_not_know(state: Path) -> None:
+    told = artifacts(
+        state,
+        DATABASE_URL="postgresql://u@127.0.0.1:1/none",
+        REDIS_URL="redis://127.0.0.1:1/0",
+        AGENTOPS_SECRET_KEY="k" * 40,
+        AGENTOPS_ARTIFACTS_OPTIONS='{"bucket": "acme"}',
+    )
+
+    assert not told["ok"]
+    assert "TypeError" in told["detail"]
+    assert "AGENTOPS_ARTIFACTS_OPTIONS" in told["cure"]
+
+
 def test_doctor_names_what_is_ill_and_its_cure(state: Path) -> None:
     ill = manage(
         state,

@@ -33,7 +33,8 @@ def worker(answer: Callable[..., Any]) -> Iterator[None]:
 
     def listen() -> None:
         with app.connection_for_read() as connection, connection.channel() as channel:
-            mailbox = app.control.mailbox(connection)
+            control: Any = app.control
+            mailbox = control.mailbox(connection)
             handlers = {"ping": pong, PROBE: answer}
             with mailbox.Node(NAME, channel=channel, handlers=handlers).listen():
                 ready.set()

@@ -15,6 +15,7 @@ from agentops.celery import app
 from agentops.dev import checks
 from runs.artifacts.probing import PROBE
 from runs.tasks import look_for_probe
+from tests.processes import eventually
 
 WRONG = {"BACKEND": "runs.artifacts.directory.Directory", "OPTIONS": {"bucket": "acme"}}
 NAME = "worker-of-this-test@here"
@@ -48,6 +49,7 @@ def worker(answer: Callable[..., Any]) -> Iterator[None]:
     thread.start()
     try:
         assert ready.wait(10)
+        assert eventually(lambda: any(NAME in one for one in app.control.ping(timeout=0.5)))
         yield
     finally:
         over.set()

@@ -36,7 +36,11 @@ def busy(stood: Stage) -> bool:
 
 
 def test_workers_get_over_a_database_that_vanished_and_repeat_nothing(proxy: Proxy) -> None:
-    settings = {"AGENTOPS_DATABASE_GONE_SECONDS": GONE, "AGENTOPS_LEASE_SECONDS": "2"}
+    settings = {
+        "AGENTOPS_DATABASE_GONE_SECONDS": GONE,
+        "AGENTOPS_IDLE_TRANSACTION_SECONDS": "5",  # the server ends what vanished amid one
+        "AGENTOPS_LEASE_SECONDS": "2",
+    }
     with stage(settings, workers=2, threads=4) as stood:
         ids = stood.start("vanished")
         assert eventually(lambda: busy(stood), within=30)

@@ -49,7 +49,7 @@ def worker(answer: Callable[..., Any]) -> Iterator[None]:
     thread.start()
     try:
         assert ready.wait(10)
-        assert eventually(lambda: any(NAME in one for one in app.control.ping(timeout=0.5)))
+        assert eventually(lambda: any(NAME in one for one in app.control.ping(timeout=0.5) or ()))
         yield
     finally:
         over.set()

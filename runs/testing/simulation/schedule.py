@@ -30,13 +30,14 @@ from runs.testing.simulation.ground import LEASE, Ground
 from runs.testing.simulation.groups import Groups
 from runs.testing.simulation.post import Post
 from runs.testing.simulation.programs import LITTLE, SMALL, TOLD
-from runs.testing.simulation.workers import Worker
+from runs.testing.simulation.workers import SLOW, Worker
 
 WORKERS: Final = 3
 FAULTY_STEPS: Final = 160
 QUIET_STEPS: Final = 20_000
 JUMPS: Final = (30, 3600)
 STOPS: Final = (61, 200, 4000)
+LONGEST_SLEEP: Final = timedelta(seconds=max(*SLOW, *STOPS))
 OFTEN: Final = (*sorted(PLAYED), "fan", "fan", "told")
 """The programs that runs are drawn from; those that many bugs hide in come more often."""
 
@@ -132,9 +133,7 @@ class Schedule:
         """
         self.ground.faulty = False
         self.ground.tell("quiet")
-        now = self.ground.clock.now
-        woken = max((worker.until or now for worker in self.workers), default=now)
-        self._play_on(until=woken)
+        self._play_on(until=self.ground.clock.now + LONGEST_SLEEP)
         self._play_on(until=None)
 
     def _play_on(self, *, until: datetime | None) -> None:

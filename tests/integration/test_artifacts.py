@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
@@ -26,19 +25,12 @@ from runs.artifacts.here import kept_here
 from runs.artifacts.keeping import key_of
 from runs.operations.clear_artifacts import Cleared, clear_artifacts
 from runs.operations.replay import replay_run
-from tests.http import Api, a_person, signed_in
+from tests.http import Api
+from tests.integration.artifact_desk import SAID, SCRIPT, hold
 from tests.integration.engine_room import Room
 from tests.integration.test_retention import age, forget, removed
 from tests.operator import Operator
 from tests.unit.runs import desk
-
-SAID = {"text": "first"}
-SCRIPT = "<script>alert(1)</script>"
-NEWER = """
-INSERT INTO runs_checkpoint (tenant_id, run_id, super_step, fencing_token, head, writes)
-SELECT tenant_id, run_id, 3, fencing_token, head || '{"v": 99}', '{}' FROM runs_checkpoint
-WHERE run_id = %s AND super_step = 2
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -48,32 +40,6 @@ def _new_world() -> Iterator[None]:
     SAID["text"] = "first"
 
 
-async def draft(ctx: Context) -> None:
-    await ctx.files.write("report.md", "draft", media_type="text/markdown")
-    await ctx.files.write("pages/evil.html", SCRIPT, media_type="text/html")
-
-
-async def revise(ctx: Context) -> None:
-    old = await ctx.files.read("report.md")
-    await ctx.files.write("report.md", old + SAID["text"].encode(), media_type="text/markdown")
-    ctx.files.remove("pages/evil.html")
-
-
-async def ask(ctx: Context) -> dict[str, Any]:
-    await ctx.tool("desk.pay", order=1, amount=5)
-    return {"output": [ctx.files.names(), (await ctx.files.read("report.md")).decode()]}
-
-
-def a_writer() -> Program:
-    shape = graph(
-        Node(name="draft", run=draft, then=("revise",)),
-        Node(name="revise", run=revise, then=("ask",)),
-        Node(name="ask", run=ask),
-        start="draft",
-    )
-    return Program(name="writer", version="1", graph=shape, tools=("desk.*",))
-
-
 @pytest.fixture
 def api(room: Room) -> Api:
     return Api(UUID(room.ground.tenant), "operator")
@@ -81,11 +47,7 @@ def api(room: Room) -> Api:
 
 @pytest.fixture
 def held(room: Room) -> str:
-    """A run that wrote, revised, and waits for a person."""
-    room.apply("rules: [{name: payments, decision: require_approval, tools: desk.pay}]")
-    run_id = room.play(a_writer())
-    assert (room.state(run_id), room.run(run_id).super_step) == ("interrupted", 2)
-    return run_id
+    return hold(room)
 
 
 def names(api: Api, run_id: str, at: str = "") -> list[str]:
@@ -386,80 +348,3 @@ def test_the_same_bytes_are_kept_apart_for_each_tenant(room: Room, held: str, ap
     assert refused.status_code == 404
     assert kept(room, digest).exists()
     assert kept(room, digest).parts[-3] == room.ground.tenant
-
-
-def test_the_page_of_a_moment_lists_files_and_gives_them(room: Room, held: str) -> None:
-    tenant = UUID(room.ground.tenant)
-    page, link = f"/admin/runs/{held}/moment?at=1", f"/admin/runs/{held}/files/pages/evil.html?at=1"
-    people = {role: signed_in(a_person(tenant, role), tenant) for role in ("viewer", "operator")}
-
-    shown = people["operator"].get(page).content.decode()
-    given = people["operator"].get(link)
-
-    assert link in shown
-    assert (given.content.decode(), given["Content-Type"]) == (SCRIPT, "application/octet-stream")
-    assert link not in people["viewer"].get(page).content.decode()
-    assert people["viewer"].get(link).status_code == 403
-    assert people["operator"].get(link.replace("evil", "none")).status_code == 404
-
-
-def a_page(room: Room, run_id: str, role: str = "operator") -> str:
-    tenant = UUID(room.ground.tenant)
-    shown = signed_in(a_person(tenant, role), tenant).get(f"/admin/runs/{run_id}/")
-    assert shown.status_code == 200
-    return str(shown.content.decode())
-
-
-def test_the_page_of_a_run_lists_its_files_of_now(room: Room, held: str) -> None:
-    link, moment = f"/admin/runs/{held}/files/report.md?at=2", f"/admin/runs/{held}/moment?at=2"
-
-    shown = a_page(room, held).partition('id="files"')[2].partition("</section>")[0]
-
-    assert link in shown
-    assert moment in shown
-    assert "10\xa0bytes" in shown
-    assert "text/markdown" in shown
-    assert "evil.html" not in shown
-
-
-def test_the_page_of_a_run_shows_a_viewer_that_there_are_files(room: Room, held: str) -> None:
-    shown = a_page(room, held, "viewer").partition('id="files"')[2].partition("</section>")[0]
-
-    assert "report.md" in shown
-    for hidden in ("/files/report.md", "10\xa0bytes", "text/markdown"):
-        assert hidden not in shown
-
-
-async def many(ctx: Context) -> None:
-    for number in range(60):
-        await ctx.files.write(f"page {number:02}", "text")
-
-
-def test_the_page_of_a_run_lists_so_many_and_says_how_many_more(room: Room) -> None:
-    shape = graph(Node(name="many", run=many), start="many")
-    run_id = room.play(Program(name="many", version="1", graph=shape))
-
-    shown = a_page(room, run_id)
-
-    assert "page 49" in shown
-    assert "page 50" not in shown
-    assert "And 10 more" in shown
-
-
-async def nothing(_: Context) -> None: ...
-
-
-def test_the_page_of_a_run_without_files_does_not_speak_of_any(room: Room) -> None:
-    shape = graph(Node(name="spread", run=nothing), start="spread")
-    run_id = room.play(Program(name="none", version="1", graph=shape))
-
-    assert room.state(run_id) == "succeeded"
-    assert 'id="files"' not in a_page(room, run_id)
-
-
-def test_the_page_of_a_run_of_newer_code_is_shown_without_files(room: Room, held: str) -> None:
-    with psycopg.connect(os.environ["DATABASE_URL"]) as database:
-        database.execute(NEWER, [held])
-        database.execute("UPDATE runs_run SET super_step = 3 WHERE id = %s", [held])
-
-    assert 'id="files"' not in a_page(room, held)
